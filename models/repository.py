@@ -1,0 +1,236 @@
+"""The repository: where published models live, `<repository>/<name>/<version>/`, on a disk or any fsspec URL.
+
+Artifact     one verified version on the local disk
+Repository   names, versions, open, staging, publish
+"""
+
+import hashlib
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path, PurePosixPath
+
+from fsspec.core import url_to_fs
+from fsspec.implementations.local import LocalFileSystem
+
+from models.manifest import MANIFEST_FILE, MODEL_NAME_PATTERN, Draft, Manifest, ManifestError
+
+_READ_CHUNK_BYTES = 1 << 20
+
+
+class RepositoryError(RuntimeError):
+    """Something about a repository or an artifact in it is not as it must be."""
+
+
+class ArtifactNotFoundError(RepositoryError):
+    """The repository holds no such model or version."""
+
+
+class DigestError(RepositoryError):
+    """A file of an artifact differs from its manifest: changed, missing or added."""
+
+
+@dataclass(frozen=True, slots=True)
+class Artifact:
+    """One verified version of one model, on the local disk."""
+
+    directory: Path
+    manifest: Manifest
+
+
+class Repository:
+    """Published models on a local path or any fsspec URL (`s3://…`, `gs://…`, `memory://…`).
+
+    A version is complete once its manifest is there: everything else of an artifact is written before it.
+
+    Args:
+        url: Root of the repository.
+        cache_directory: Where versions of a remote repository are downloaded to; not used by a local one.
+    """
+
+    def __init__(self, url: str | Path, cache_directory: Path | None = None) -> None:
+        self.url = str(url)
+        self._files, root = url_to_fs(self.url)
+        self._root = PurePosixPath(root)
+        self._is_local = isinstance(self._files, LocalFileSystem)
+        self._cache_directory = cache_directory
+
+    def names(self) -> list[str]:
+        """Names of all models with at least one complete version, sorted."""
+        return [
+            name for name in self._children(self._root) if re.match(MODEL_NAME_PATTERN, name) and self.versions(name)
+        ]
+
+    def versions(self, name: str) -> list[int]:
+        """Complete versions of `name`, ascending; empty if there is no such model."""
+        return [
+            version
+            for version in self._numbers(name)
+            if self._files.exists(str(self._at(name, version) / MANIFEST_FILE))
+        ]
+
+    def open(self, name: str, version: int | None = None) -> Artifact:
+        """Fetch a version (the latest by default) to the local disk and verify every digest.
+
+        Raises:
+            ArtifactNotFoundError: No such model or version.
+            ManifestError: Its manifest breaks the schema or describes another model or version.
+            DigestError: A file is changed, missing, or not in the manifest.
+        """
+        if version is None:
+            version = self._latest(name)
+        elif version not in self.versions(name):
+            raise ArtifactNotFoundError(
+                f"Expected version {version} of {name!r} in {self.url}. Received: versions {self.versions(name)}."
+            )
+        directory = self._fetch(name, version)
+        manifest = Manifest.read(directory / MANIFEST_FILE)
+        if (manifest.name, manifest.version) != (name, version):
+            raise ManifestError(
+                f"Expected the manifest of {name} version {version} in {directory}. "
+                f"Received: that of {manifest.name} version {manifest.version}."
+            )
+        _verify(directory, manifest)
+        return Artifact(directory, manifest)
+
+    @contextmanager
+    def staging(self, name: str) -> Iterator[Path]:
+        """A temporary directory to build a version of `name` in; removed on leaving unless published.
+
+        On a local repository it is a hidden neighbour of the versions, so that publishing is one rename.
+        """
+        parent = Path(str(self._root / name)) if self._is_local else None
+        if parent is not None:
+            parent.mkdir(parents=True, exist_ok=True)
+        directory = Path(tempfile.mkdtemp(prefix=".staging-", dir=parent))
+        try:
+            yield directory
+        finally:
+            shutil.rmtree(directory, ignore_errors=True)
+
+    def publish(self, staged: Path, draft: Draft) -> Manifest:
+        """Publish what `staged` holds as the next version: all of it or nothing, never over an existing one.
+
+        Args:
+            staged: A directory from `staging`; it is moved away.
+            draft: Its description; version, time and digests are added here.
+
+        Returns:
+            The manifest as published.
+        """
+        digests = _digests(staged)
+        if not digests:
+            raise RepositoryError(f"Expected files to publish in {staged}. Received: an empty directory.")
+        version = max(self._numbers(draft.name), default=0) + 1
+        while True:
+            manifest = Manifest.of(draft, version=version, created_at=datetime.now(UTC), files=digests)
+            (staged / MANIFEST_FILE).write_bytes(manifest.to_json())
+            if self._move_in(staged, self._at(draft.name, version)):
+                return manifest
+            version += 1
+
+    def _latest(self, name: str) -> int:
+        versions = self.versions(name)
+        if not versions:
+            known = ", ".join(self.names()) or "none"
+            raise ArtifactNotFoundError(f"Expected a model named {name!r} in {self.url}. Received: models {known}.")
+        return versions[-1]
+
+    def _at(self, name: str, version: int) -> PurePosixPath:
+        return self._root / name / str(version)
+
+    def _children(self, directory: PurePosixPath) -> list[str]:
+        if not self._files.isdir(str(directory)):
+            return []
+        # A listing cache would hide what other processes publish.
+        self._files.invalidate_cache()
+        return sorted(PurePosixPath(str(path)).name for path in self._files.ls(str(directory), detail=False))
+
+    def _numbers(self, name: str) -> list[int]:
+        """Version numbers taken, complete or not."""
+        return sorted(int(child) for child in self._children(self._root / name) if re.fullmatch(r"[1-9][0-9]*", child))
+
+    def _fetch(self, name: str, version: int) -> Path:
+        source = self._at(name, version)
+        if self._is_local:
+            return Path(str(source))
+        if self._cache_directory is None:
+            raise RepositoryError(f"Expected a cache directory for the remote repository {self.url}. Received: none.")
+        target = self._cache_directory / name / str(version)
+        if not target.exists():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(prefix=".download-", dir=target.parent) as download:
+                self._files.get(f"{source}/", f"{download}/", recursive=True)
+                Path(download).rename(target)
+                Path(download).mkdir()  # what the context manager is to remove
+        return target
+
+    def _move_in(self, staged: Path, target: PurePosixPath) -> bool:
+        """Move `staged` to `target`; False if that is taken."""
+        if self._is_local:
+            _flush(staged)
+            try:
+                staged.chmod(0o755)
+                staged.rename(str(target))
+            except OSError:
+                if not Path(str(target)).exists():
+                    raise
+                return False
+            _flush_directory(Path(str(target.parent)))
+            return True
+        if self._files.exists(str(target)):
+            return False
+        for path in [*_digests(staged), MANIFEST_FILE]:
+            self._files.makedirs(str((target / path).parent), exist_ok=True)
+            self._files.put_file(str(staged / path), str(target / path))
+        return True
+
+
+def _digests(directory: Path) -> dict[str, str]:
+    """SHA-256 of every file below `directory` but the manifest, by relative path, sorted."""
+    paths = sorted(path for path in directory.rglob("*") if path.is_file())
+    named = {path.relative_to(directory).as_posix(): path for path in paths}
+    return {name: _sha256(path) for name, path in named.items() if name != MANIFEST_FILE}
+
+
+def _sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(_READ_CHUNK_BYTES):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def _verify(directory: Path, manifest: Manifest) -> None:
+    received = _digests(directory)
+    for name in sorted(manifest.files.keys() | received.keys()):
+        if name not in received:
+            raise DigestError(f"Expected the file {name} in {directory}, as its manifest says. Received: no such file.")
+        if name not in manifest.files:
+            raise DigestError(f"Expected only the manifest's files in {directory}. Received also: {name}.")
+        if received[name] != manifest.files[name]:
+            raise DigestError(
+                f"Expected SHA-256 {manifest.files[name]} for {name} in {directory}. Received: {received[name]}. "
+                "The file changed after it was published; restore it or publish a new version."
+            )
+
+
+def _flush(directory: Path) -> None:
+    """Force every file below `directory` to the disk, so that a rename cannot publish an empty one."""
+    for path in directory.rglob("*"):
+        if path.is_file():
+            with path.open("rb") as file:
+                os.fsync(file.fileno())
+
+
+def _flush_directory(directory: Path) -> None:
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,126 @@
+"""How events become arrays: the one encoding that training and service share.
+
+Vocabulary        event type -> id
+elapsed_minutes   absolute times -> minutes before the scoring moment
+encode            histories -> right-padded arrays
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import chain
+
+import numpy as np
+from numpy.typing import NDArray
+
+PADDING_ID = 0
+UNKNOWN_ID = 1
+FIRST_EVENT_TYPE_ID = 2
+
+_MICROSECONDS_PER_MINUTE = 60_000_000
+
+EventType = str | int
+
+
+class Vocabulary:
+    """Event types and their ids: 0 is padding, 1 the unknown event, 2… the given types in order.
+
+    An integer event type is the same type as its decimal text: 7 and "7" share an id.
+
+    Args:
+        event_types: The known types, each once.
+    """
+
+    def __init__(self, event_types: Iterable[str]) -> None:
+        self.event_types = tuple(event_types)
+        self._ids: dict[EventType, int] = {}
+        for event_id, event_type in enumerate(self.event_types, start=FIRST_EVENT_TYPE_ID):
+            self._ids[event_type] = event_id
+            if event_type.removeprefix("-").isdecimal() and str(int(event_type)) == event_type:
+                self._ids[int(event_type)] = event_id
+
+    @property
+    def size(self) -> int:
+        """Number of ids in use, padding and unknown included: the rows of an embedding."""
+        return len(self.event_types) + FIRST_EVENT_TYPE_ID
+
+    def ids(self, event_types: Iterable[EventType]) -> list[int]:
+        """Ids of `event_types` in order; a type outside the vocabulary is `UNKNOWN_ID`."""
+        get = self._ids.get
+        return [get(event_type, UNKNOWN_ID) for event_type in event_types]
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedBatch:
+    """Histories as the serving signature takes them, and what encoding did to each.
+
+    Attributes:
+        event_ids: int32 (batch, time), 0 where padded.
+        elapsed_minutes: float32 (batch, time), minutes before the scoring moment, 0 where padded.
+        events_used: int32 (batch,), events kept.
+        events_truncated: int32 (batch,), older events left out.
+        unknown_events: int32 (batch,), kept events outside the vocabulary.
+    """
+
+    event_ids: NDArray[np.int32]
+    elapsed_minutes: NDArray[np.float32]
+    events_used: NDArray[np.int32]
+    events_truncated: NDArray[np.int32]
+    unknown_events: NDArray[np.int32]
+
+
+def elapsed_minutes(times_microseconds: NDArray[np.int64], scored_at_microseconds: int) -> NDArray[np.float64]:
+    """Minutes from each event to the scoring moment, float64 (time,).
+
+    Subtracts in integers first: float32 minutes since 1970 would be two minutes apart.
+
+    Args:
+        times_microseconds: int64 (time,), event times since any fixed origin.
+        scored_at_microseconds: The scoring moment since the same origin.
+    """
+    return (scored_at_microseconds - times_microseconds) / _MICROSECONDS_PER_MINUTE
+
+
+def encode(
+    event_types: Sequence[Sequence[EventType]],
+    elapsed_minutes: Sequence[Sequence[float]],
+    vocabulary: Vocabulary,
+    max_events: int,
+    *,
+    time: int | None = None,
+) -> EncodedBatch:
+    """Turn histories into right-padded arrays, keeping each one's latest `max_events` events.
+
+    For example, with vocabulary ("login", "pay"), histories [["login"], ["pay", "refund"]] become event ids
+    [[2, 0], [3, 1]].
+
+    Args:
+        event_types: One non-empty list a history, oldest event first.
+        elapsed_minutes: Minutes before the scoring moment, aligned with `event_types`.
+        vocabulary: The model's (`Manifest.vocabulary`).
+        max_events: Longest history the model takes (`Manifest.max_events`).
+        time: Padded length; by default that of the longest kept history.
+
+    Returns:
+        Arrays of shape (batch, time) and counts of shape (batch,).
+    """
+    lengths = np.fromiter(map(len, event_types), np.int32, len(event_types))
+    events_used = np.minimum(lengths, np.int32(max_events))
+    events_truncated = lengths - events_used
+    if events_truncated.any():
+        event_types = [history[-max_events:] for history in event_types]
+        elapsed_minutes = [history[-max_events:] for history in elapsed_minutes]
+
+    longest = int(events_used.max(initial=0))
+    occupied = np.arange(longest if time is None else time, dtype=np.int32) < events_used[:, None]
+    num_events = int(events_used.sum())
+    event_ids = np.full(occupied.shape, PADDING_ID, np.int32)
+    event_ids[occupied] = vocabulary.ids(chain.from_iterable(event_types))
+    minutes = np.zeros(occupied.shape, np.float32)
+    minutes[occupied] = np.fromiter(chain.from_iterable(elapsed_minutes), np.float64, num_events)
+    return EncodedBatch(
+        event_ids=event_ids,
+        elapsed_minutes=minutes,
+        events_used=events_used,
+        events_truncated=events_truncated,
+        unknown_events=(event_ids == UNKNOWN_ID).sum(axis=1, dtype=np.int32),
+    )

@@ -1,0 +1,1 @@
+"""The scoring service: HTTP in front, one compiled model behind."""

@@ -1,0 +1,99 @@
+"""One class a meaning, with its HTTP status and its machine word. `app.py` alone turns them into answers.
+
+ServiceError
+    RequestError          the caller's fault
+    ...UnavailableError   nobody's fault; try again
+    ModelFaultError       the artifact's fault
+"""
+
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import ClassVar
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One thing wrong with a request.
+
+    Attributes:
+        pointer: JSON pointer (RFC 6901) into the body; empty for the whole body.
+        message: What was expected, what was received.
+    """
+
+    pointer: str
+    message: str
+
+
+class ServiceError(Exception):
+    """An answer other than success.
+
+    Args:
+        message: One sentence for people: what was expected, what was received, the way out.
+        details: Every fault found, where there are places to point at.
+    """
+
+    status: ClassVar[HTTPStatus] = HTTPStatus.INTERNAL_SERVER_ERROR
+    code: ClassVar[str] = "internal_error"
+    retry_after_seconds: ClassVar[int | None] = None
+
+    def __init__(self, message: str, details: tuple[Fault, ...] = ()) -> None:
+        super().__init__(message)
+        self.message = message
+        self.details = details
+
+
+class MalformedJsonError(ServiceError):
+    """The body is not JSON."""
+
+    status = HTTPStatus.BAD_REQUEST
+    code = "malformed_json"
+
+
+class InvalidRequestError(ServiceError):
+    """The body is JSON but breaks the schema, a limit or an event-time rule."""
+
+    status = HTTPStatus.UNPROCESSABLE_ENTITY
+    code = "invalid_request"
+
+
+class BodyTooLargeError(ServiceError):
+    """The body is longer than the service accepts."""
+
+    status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+    code = "body_too_large"
+
+
+class UnknownModelError(ServiceError):
+    """No such model, or no such version of it, is served here."""
+
+    status = HTTPStatus.NOT_FOUND
+    code = "unknown_model"
+
+
+class NotReadyError(ServiceError):
+    """The model is still being loaded, verified or warmed, or could not be."""
+
+    status = HTTPStatus.SERVICE_UNAVAILABLE
+    code = "not_ready"
+    retry_after_seconds = 5
+
+
+class OverloadedError(ServiceError):
+    """More sequences are waiting than the service lets wait."""
+
+    status = HTTPStatus.SERVICE_UNAVAILABLE
+    code = "overloaded"
+    retry_after_seconds = 1
+
+
+class DeadlineExceededError(ServiceError):
+    """The request's time ran out before the model answered."""
+
+    status = HTTPStatus.GATEWAY_TIMEOUT
+    code = "deadline_exceeded"
+
+
+class ModelFaultError(ServiceError):
+    """The model failed or answered something that is no probability: the artifact is at fault, not the request."""
+
+    code = "model_fault"

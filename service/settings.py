@@ -1,0 +1,78 @@
+"""The service's settings: read from the environment (prefix `SEQRISK_`) here and nowhere else."""
+
+import os
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, ValidationError, ValidationInfo, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from models.manifest import MODEL_NAME_PATTERN
+
+ENVIRONMENT_PREFIX = "SEQRISK_"
+
+DEFAULT_REPOSITORY = Path(__file__).resolve().parent.parent / "models" / "artifacts"
+
+Version = Literal["latest"] | Annotated[int, Field(ge=1)]
+
+
+class SettingsError(ValueError):
+    """A setting is wrong; the message names the environment variable."""
+
+
+class Settings(BaseSettings):
+    """Everything an operator can choose. Every field is the environment variable `SEQRISK_<FIELD>`."""
+
+    model_config = SettingsConfigDict(env_prefix=ENVIRONMENT_PREFIX, frozen=True, env_ignore_empty=True)
+
+    host: str = Field("127.0.0.1", description="Address to listen on.")
+    port: int = Field(8080, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
+    repository: str = Field(str(DEFAULT_REPOSITORY), description="Path or fsspec URL of the model repository.")
+    cache_directory: Path | None = Field(None, description="Where versions of a remote repository are kept.")
+    model: str | None = Field(
+        None, pattern=MODEL_NAME_PATTERN, description="Model to serve; may be left out if the repository holds one."
+    )
+    version: Version = Field("latest", description="`latest`, or the number of the version to serve.")
+    device: Literal["auto", "cpu", "gpu"] = Field("auto", description="`gpu` refuses to start without one.")
+    slots: int | None = Field(None, ge=1, le=256, description="Batches run side by side; by default one a CPU core.")
+    max_batch: int = Field(128, ge=1, le=4096, description="Most sequences in one call of the model.")
+    max_body_bytes: int = Field(8_000_000, ge=1_000, description="Longest accepted body.")
+    max_sequences: int = Field(1_000, ge=1, description="Most sequences in one request.")
+    max_sequence_events: int = Field(10_000, ge=1, description="Most events in one sequence, before truncation.")
+    max_waiting_sequences: int = Field(4_096, ge=1, description="Sequences that may wait for the model.")
+    request_timeout_seconds: float = Field(5.0, gt=0, le=3600, description="Longest time to answer a request.")
+    max_clock_skew_seconds: float = Field(
+        300.0, ge=0, le=86_400, description="How far ahead of this machine's clock an event time may lie."
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least severe line logged.")
+
+    @field_validator("max_waiting_sequences")
+    @classmethod
+    def _holds_one_request(cls, value: int, info: ValidationInfo) -> int:
+        largest = info.data.get("max_sequences", 0)
+        if value < largest:
+            raise ValueError(f"Expected at least max_sequences ({largest}), or a full request could never wait.")
+        return value
+
+    @classmethod
+    def from_environment(cls) -> "Settings":
+        """Read the environment.
+
+        Raises:
+            SettingsError: A value is wrong or a name unknown; the message names the variable.
+        """
+        known = {f"{ENVIRONMENT_PREFIX}{field.upper()}" for field in cls.model_fields}
+        for name in sorted(os.environ):
+            if name.upper().startswith(ENVIRONMENT_PREFIX) and name.upper() not in known:
+                nearest = get_close_matches(name.upper(), known, n=1)
+                hint = f"; did you mean {nearest[0]}?" if nearest else "."
+                raise SettingsError(f"Wrong settings: {name} is no setting{hint}")
+        try:
+            return cls()
+        except ValidationError as error:
+            faults = "; ".join(
+                f"{ENVIRONMENT_PREFIX}{str(fault['loc'][0]).upper()}: {fault['msg']} (received {fault['input']!r})"
+                for fault in error.errors()
+            )
+            raise SettingsError(f"Wrong settings: {faults}") from error

@@ -1,0 +1,1 @@
+"""The trainer: from an event log to a published, verified artifact."""
