@@ -89,14 +89,13 @@ class Repository:
                 f"Expected version {version} of {name!r} in {self.url}. Received: versions {self.versions(name)}."
             )
         directory = self._fetch(name, version)
-        manifest = Manifest.read(directory / MANIFEST_FILE)
-        if (manifest.name, manifest.version) != (name, version):
-            raise ManifestError(
-                f"Expected the manifest of {name} version {version} in {directory}. "
-                f"Received: that of {manifest.name} version {manifest.version}."
-            )
-        _verify(directory, manifest)
-        return Artifact(directory, manifest)
+        try:
+            return Artifact(directory, _verified(directory, name, version))
+        except (ManifestError, DigestError):
+            if not self._is_local:
+                # The next attempt downloads afresh: the fault may lie in the copy.
+                shutil.rmtree(directory)
+            raise
 
     @contextmanager
     def staging(self, name: str) -> Iterator[Path]:
@@ -164,10 +163,16 @@ class Repository:
         target = self._cache_directory / name / str(version)
         if not target.exists():
             target.parent.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryDirectory(prefix=".download-", dir=target.parent) as download:
+            download = Path(tempfile.mkdtemp(prefix=".download-", dir=target.parent))
+            try:
                 self._files.get(f"{source}/", f"{download}/", recursive=True)
-                Path(download).rename(target)
-                Path(download).mkdir()  # what the context manager is to remove
+                download.rename(target)
+            except OSError:
+                # Another process may have finished the same download first.
+                if not target.exists():
+                    raise
+            finally:
+                shutil.rmtree(download, ignore_errors=True)
         return target
 
     def _move_in(self, staged: Path, target: PurePosixPath) -> bool:
@@ -206,18 +211,26 @@ def _sha256(path: Path) -> str:
     return digest.hexdigest()
 
 
-def _verify(directory: Path, manifest: Manifest) -> None:
+def _verified(directory: Path, name: str, version: int) -> Manifest:
+    """The manifest in `directory`, once it and every file are found to be what they claim."""
+    manifest = Manifest.read(directory / MANIFEST_FILE)
+    if (manifest.name, manifest.version) != (name, version):
+        raise ManifestError(
+            f"Expected the manifest of {name} version {version} in {directory}. "
+            f"Received: that of {manifest.name} version {manifest.version}."
+        )
     received = _digests(directory)
-    for name in sorted(manifest.files.keys() | received.keys()):
-        if name not in received:
-            raise DigestError(f"Expected the file {name} in {directory}, as its manifest says. Received: no such file.")
-        if name not in manifest.files:
-            raise DigestError(f"Expected only the manifest's files in {directory}. Received also: {name}.")
-        if received[name] != manifest.files[name]:
+    for path in sorted(manifest.files.keys() | received.keys()):
+        if path not in received:
+            raise DigestError(f"Expected the file {path} in {directory}, as its manifest says. Received: no such file.")
+        if path not in manifest.files:
+            raise DigestError(f"Expected only the manifest's files in {directory}. Received also: {path}.")
+        if received[path] != manifest.files[path]:
             raise DigestError(
-                f"Expected SHA-256 {manifest.files[name]} for {name} in {directory}. Received: {received[name]}. "
+                f"Expected SHA-256 {manifest.files[path]} for {path} in {directory}. Received: {received[path]}. "
                 "The file changed after it was published; restore it or publish a new version."
             )
+    return manifest
 
 
 def _flush(directory: Path) -> None:
