@@ -1,9 +1,10 @@
 """One class a meaning, with its HTTP status and its machine word. `app.py` alone turns them into answers.
 
 ServiceError
-    RequestError          the caller's fault
-    ...UnavailableError   nobody's fault; try again
-    ModelFaultError       the artifact's fault
+    status 4xx   the caller's fault
+    status 503   nobody's fault; try again
+    status 504   nobody's fault; the time ran out
+    status 500   the artifact's or the service's fault
 """
 
 from dataclasses import dataclass
@@ -61,6 +62,34 @@ class BodyTooLargeError(ServiceError):
 
     status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
     code = "body_too_large"
+
+
+class UnsupportedEncodingError(ServiceError):
+    """The body is compressed or otherwise encoded."""
+
+    status = HTTPStatus.UNSUPPORTED_MEDIA_TYPE
+    code = "unsupported_encoding"
+
+
+class ClientGoneError(ServiceError):
+    """The connection closed before the body was complete; nobody reads this answer, the metrics count it."""
+
+    status = HTTPStatus.BAD_REQUEST
+    code = "client_gone"
+
+
+class UnknownPathError(ServiceError):
+    """No such path."""
+
+    status = HTTPStatus.NOT_FOUND
+    code = "unknown_path"
+
+
+class WrongMethodError(ServiceError):
+    """The path exists, but not with this method."""
+
+    status = HTTPStatus.METHOD_NOT_ALLOWED
+    code = "wrong_method"
 
 
 class UnknownModelError(ServiceError):

@@ -9,6 +9,7 @@ from pydantic import Field, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from models.manifest import MODEL_NAME_PATTERN
+from service.schemas import MAX_SEQUENCES
 
 ENVIRONMENT_PREFIX = "SEQRISK_"
 
@@ -35,10 +36,13 @@ class Settings(BaseSettings):
     )
     version: Version = Field("latest", description="`latest`, or the number of the version to serve.")
     device: Literal["auto", "cpu", "gpu"] = Field("auto", description="`gpu` refuses to start without one.")
+    compile_cache_directory: Path | None = Field(
+        None, description="Where compiled programs outlive the process, for machines of one kind; by default nowhere."
+    )
     slots: int | None = Field(None, ge=1, le=256, description="Batches run side by side; by default one a CPU core.")
     max_batch: int = Field(128, ge=1, le=4096, description="Most sequences in one call of the model.")
     max_body_bytes: int = Field(8_000_000, ge=1_000, description="Longest accepted body.")
-    max_sequences: int = Field(1_000, ge=1, description="Most sequences in one request.")
+    max_sequences: int = Field(1_000, ge=1, le=MAX_SEQUENCES, description="Most sequences in one request.")
     max_sequence_events: int = Field(10_000, ge=1, description="Most events in one sequence, before truncation.")
     max_waiting_sequences: int = Field(4_096, ge=1, description="Sequences that may wait for the model.")
     request_timeout_seconds: float = Field(5.0, gt=0, le=3600, description="Longest time to answer a request.")

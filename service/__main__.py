@@ -1,0 +1,134 @@
+"""The command line: `python -m service serve`."""
+
+import asyncio
+import json
+import logging
+import math
+import os
+import shlex
+import signal
+import socket
+import sys
+from types import FrameType
+from typing import NoReturn
+
+import typer
+import uvicorn
+import uvloop
+
+from models.manifest import Manifest
+from service.app import create_app
+from service.lineup import LineUp
+from service.metrics import Metrics
+from service.settings import Settings, SettingsError
+
+EXIT_FAILED = 1
+EXIT_WRONG_SETTINGS = 2
+
+_POLL_SECONDS = 0.1
+
+commands = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+
+
+@commands.callback()
+def service() -> None:
+    """Score event sequences over HTTP."""
+
+
+@commands.command()
+def serve() -> None:
+    """Serve a published model until SIGINT or SIGTERM; settings come from SEQRISK_* (see service/README.md)."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _leave_on_signal)
+    try:
+        settings = Settings.from_environment()
+    except SettingsError as error:
+        _leave(EXIT_WRONG_SETTINGS, str(error))
+    _configure_logging(settings.log_level)
+    try:
+        listener = _listen(settings.host, settings.port)
+    except OSError as error:
+        wanted = f"{settings.host}:{settings.port}"
+        _leave(EXIT_FAILED, f"Cannot listen on {wanted} (SEQRISK_HOST, SEQRISK_PORT): {error.strerror}.")
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        fatal = runner.run(_serve(settings, listener))
+    if fatal is not None:
+        _leave(EXIT_WRONG_SETTINGS, str(fatal))
+
+
+async def _serve(settings: Settings, listener: socket.socket) -> SettingsError | None:
+    """Serve until told to stop, or until loading shows that the settings cannot work: then the fault is returned."""
+    metrics = Metrics()
+    lineup = LineUp(settings, metrics)
+    server = uvicorn.Server(
+        uvicorn.Config(
+            create_app(settings, lineup, metrics),
+            http="httptools",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=math.ceil(settings.request_timeout_seconds),
+        )
+    )
+    address = _address(listener)
+    print(f"Serving on {address} (documentation: {address}/docs). Loading the model …", flush=True)
+    announcement = asyncio.create_task(_announce(lineup, server, address))
+    await server.serve(sockets=[listener])
+    announcement.cancel()
+    return lineup.fatal
+
+
+async def _announce(lineup: LineUp, server: uvicorn.Server, address: str) -> None:
+    """Say on the terminal when the model answers; stop the server if it never will."""
+    # The line-up loads in a thread and tells anyone who asks.
+    while (status := lineup.status()).state == "loading":  # noqa: ASYNC110
+        await asyncio.sleep(_POLL_SECONDS)
+    if lineup.fatal is not None:
+        server.should_exit = True
+    elif status.state == "ready":
+        manifest = lineup.champion().manifest
+        print(f"{manifest.name} version {manifest.version} is ready. Try:\n{_curl(manifest, address)}", flush=True)
+
+
+def _curl(manifest: Manifest, address: str) -> str:
+    """A shell command that scores one of the model's own examples."""
+    example = manifest.golden_examples[0]
+    sequence = {"event_types": example.event_types, "elapsed_minutes": example.elapsed_minutes}
+    body = json.dumps({"sequences": [sequence]}, ensure_ascii=False)
+    return f"curl -s {address}/v1/score -d {shlex.quote(body)}"
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family, *_ = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+    return socket.create_server((host, port), family=family, backlog=2048)
+
+
+def _address(listener: socket.socket) -> str:
+    host, port, *_ = listener.getsockname()
+    return f"http://[{host}]:{port}" if listener.family == socket.AF_INET6 else f"http://{host}:{port}"
+
+
+def _configure_logging(level: str) -> None:
+    """One line a record on standard error: time, level, file of ours or name of the library, message."""
+    logging.basicConfig(
+        level=level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr
+    )
+    # Its start and stop messages say nothing that ours do not.
+    logging.getLogger("uvicorn").setLevel(max(logging.WARNING, logging.getLogger().level))
+
+
+def _leave_on_signal(_: int, __: FrameType | None) -> NoReturn:
+    """Before the server takes signals over, and after it has finished in good order and hands them back.
+
+    A thread that imports TensorFlow or compiles cannot be interrupted, and a normal exit would wait for it.
+    """
+    os._exit(0)
+
+
+def _leave(exit_code: int, sentence: str) -> NoReturn:
+    print(sentence, file=sys.stderr)
+    raise typer.Exit(exit_code)
+
+
+if __name__ == "__main__":
+    commands()

@@ -1,0 +1,249 @@
+"""Continuous batching: a request runs at once when a slot is idle; while all are busy, requests gather.
+
+Scores     the answer to one request
+Batcher    many callers, a few slots, one model
+"""
+
+import asyncio
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from queue import SimpleQueue
+from time import monotonic
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.sequences import EncodedBatch
+from service.buckets import Buckets
+from service.call import BatchReport, Call, Request
+from service.errors import DeadlineExceededError, ModelFaultError, OverloadedError
+from service.waiting import FEWEST_ROWS_TO_SHARE, WaitingLine
+
+__all__ = ["BatchReport", "Batcher", "Run", "Scores"]
+
+Run = Callable[[NDArray[np.int32], NDArray[np.float32]], tuple[NDArray[np.float32], NDArray[np.float32]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """The answer to one request, in the order of its rows.
+
+    Attributes:
+        risk: float32 (batch,), from 0 to 1.
+        auxiliary_risk: float32 (batch,), from 0 to 1.
+    """
+
+    risk: NDArray[np.float32]
+    auxiliary_risk: NDArray[np.float32]
+
+
+def _ignore(_: BatchReport) -> None:
+    pass
+
+
+class Batcher:
+    """Many callers, a few slots, one model.
+
+    A slot is a thread that makes one call at a time. It takes the next call from the line itself, so that a busy event
+    loop never keeps the model waiting, and hands the answers to the event loop of `score`.
+
+    Args:
+        run: The model: event ids int32 and elapsed minutes float32, both (batch, time) in exactly a bucket's shape, to
+            risk and auxiliary risk, both float32 (batch,). Several slots call it side by side.
+        buckets: The shapes `run` takes.
+        slots: Calls made side by side.
+        max_waiting_sequences: Sequences that may wait for a slot.
+        observe: Told of every call, on the event loop.
+    """
+
+    def __init__(
+        self,
+        run: Run,
+        *,
+        buckets: Buckets,
+        slots: int,
+        max_waiting_sequences: int,
+        observe: Callable[[BatchReport], None] = _ignore,
+    ) -> None:
+        self._run = run
+        self._buckets = buckets
+        self._max_waiting_sequences = max_waiting_sequences
+        self._observe = observe
+        # The lock guards the line, the two counts of slots and what requests count.
+        self._lock = threading.Lock()
+        self._line = WaitingLine(buckets)
+        self._num_free = slots
+        self._num_asleep = slots
+        # None wakes a slot; a future ends it.
+        self._wake_ups: SimpleQueue[asyncio.Future[None] | None] = SimpleQueue()
+        self._endings: list[asyncio.Future[None]] = []
+        self._is_draining = False
+        self._num_unanswered = 0
+        self._all_answered = asyncio.Event()
+        self._all_answered.set()
+        self._threads = [threading.Thread(target=self._work, name=f"slot-{slot}", daemon=True) for slot in range(slots)]
+        for thread in self._threads:
+            thread.start()
+
+    @property
+    def num_waiting(self) -> int:
+        """Sequences waiting for a slot."""
+        return self._line.num_waiting
+
+    async def score(self, batch: EncodedBatch, deadline: float | None = None) -> Scores:
+        """Score every row of `batch`. Cancelled, it leaves the line.
+
+        Args:
+            batch: Sequences, none longer than the longest bucket.
+            deadline: When to give up, in seconds of `time.monotonic()`; by default never.
+
+        Raises:
+            OverloadedError: Too many sequences wait already, or the batcher is being drained.
+            DeadlineExceededError: The deadline has passed; rows that were still waiting never reach the model.
+            ModelFaultError: The model failed on one of the rows.
+        """
+        now = monotonic()
+        if deadline is not None and deadline <= now:
+            raise _too_late()
+        request = Request.of(batch, now, deadline)
+        if request.num_unscored:
+            await self._answer(request)
+        return Scores(request.risk, request.auxiliary_risk)
+
+    async def drain(self) -> None:
+        """Refuse new requests, answer every accepted one, then end the slots."""
+        self._is_draining = True
+        await self._all_answered.wait()
+        if not self._endings:
+            self._endings = [asyncio.get_running_loop().create_future() for _ in self._threads]
+            for ending in self._endings:
+                self._wake_ups.put(ending)
+        await asyncio.wait(self._endings)
+
+    async def _answer(self, request: Request) -> None:
+        self._accept(request)
+        self._num_unanswered += 1
+        self._all_answered.clear()
+        loop = asyncio.get_running_loop()
+        # Not call_at: an event loop's own clock may be coarser than the deadline's.
+        timer = loop.call_later(request.deadline - request.since, self._expire, request) if request.is_timed else None
+        try:
+            is_in_time = await request.answer
+        finally:
+            if timer is not None:
+                timer.cancel()
+            self._withdraw(request)
+            self._num_unanswered -= 1
+            if not self._num_unanswered:
+                self._all_answered.set()
+        if request.fault is not None:
+            raise ModelFaultError(
+                "Expected a risk for each sequence of the request. Received: a failure of the model. "
+                "The same request will fail again; another version of the model may answer."
+            ) from request.fault
+        if not is_in_time:
+            raise _too_late()
+
+    def _accept(self, request: Request) -> None:
+        """Put a request in the line and wake as many sleeping slots as are worth it."""
+        if self._is_draining:
+            raise OverloadedError("Expected a batcher that takes requests. Received: one being drained. Try again.")
+        parcels = self._line.split(request.batch)
+        with self._lock:
+            num_waiting = self._line.num_waiting + request.num_unscored
+            if num_waiting > self._max_waiting_sequences:
+                raise OverloadedError(
+                    f"Expected at most {self._max_waiting_sequences} sequences to wait. Received: "
+                    f"{request.num_unscored} more than the {self._line.num_waiting} waiting. Try again later."
+                )
+            self._line.join(request, parcels)
+            num_awake = self._num_free - self._num_asleep
+            num_worthwhile = -(-num_waiting // FEWEST_ROWS_TO_SHARE)
+            num_to_wake = max(0, min(num_worthwhile - num_awake, self._num_asleep))
+            self._num_asleep -= num_to_wake
+        for _ in range(num_to_wake):
+            self._wake_ups.put(None)
+
+    def _expire(self, request: Request) -> None:
+        if not request.answer.done():
+            request.answer.set_result(False)
+        self._withdraw(request)
+
+    def _withdraw(self, request: Request) -> None:
+        if request.num_waiting:
+            with self._lock:
+                self._line.leave(request)
+
+    def _settle(self, requests: list[Request], report: BatchReport) -> None:
+        for request in requests:
+            if not request.answer.done():
+                request.answer.set_result(True)
+        self._observe(report)
+
+    def _work(self) -> None:
+        """A slot's life; from here on everything runs in its thread."""
+        while (ending := self._wake_ups.get()) is None:
+            while (call := self._take()) is not None:
+                self._make(call)
+                with self._lock:
+                    self._num_free += 1
+        ending.get_loop().call_soon_threadsafe(ending.set_result, None)
+
+    def _take(self) -> Call | None:
+        with self._lock:
+            call = self._line.take(self._num_free, monotonic())
+            if call is None:
+                self._num_asleep += 1
+            else:
+                self._num_free -= 1
+            return call
+
+    def _make(self, call: Call) -> None:
+        """Call the model. Where that fails for several requests, call it for each alone: only the guilty one fails."""
+        event_ids, elapsed_minutes = call.arrays()
+        is_failed = False
+        started_at = monotonic()
+        try:
+            faults = call.deliver(*self._run(event_ids, elapsed_minutes))
+        except Exception as fault:
+            is_failed = True
+            faults = dict.fromkeys(call.pieces, fault)
+        ended_at = monotonic()
+        is_retried = is_failed and len(call.pieces) > 1
+        report = BatchReport(
+            rows=call.num_rows,
+            batch=call.batch,
+            time=call.time,
+            events=int(np.count_nonzero(event_ids[: call.num_rows])),
+            longest_wait_seconds=started_at - min(request.since for request in call.pieces),
+            run_seconds=ended_at - started_at,
+            failed=is_failed,
+        )
+        answered = [] if is_retried else self._book(call, faults)
+        loop = next(iter(call.pieces)).answer.get_loop()
+        loop.call_soon_threadsafe(self._settle, answered, report)
+        if is_retried:
+            for alone in call.alone(self._buckets):
+                if not alone.is_over(monotonic()):
+                    self._make(alone)
+
+    def _book(self, call: Call, faults: dict[Request, Exception]) -> list[Request]:
+        """Count the rows of a call as scored and return the requests that can be answered."""
+        answered = []
+        with self._lock:
+            for request, rows in call.pieces.items():
+                request.num_unscored -= len(rows)
+                if request in faults:
+                    request.fault = faults[request]
+                    self._line.leave(request)
+                if request in faults or not request.num_unscored:
+                    answered.append(request)
+        return answered
+
+
+def _too_late() -> DeadlineExceededError:
+    return DeadlineExceededError(
+        "Expected an answer before the request's deadline. Received: none in time. "
+        "Allow more time, or send fewer sequences at once."
+    )

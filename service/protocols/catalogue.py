@@ -1,0 +1,75 @@
+"""What is served: its name and version, what it was trained for, and what a request may carry."""
+
+from http import HTTPStatus
+
+from fastapi import APIRouter
+
+from models.manifest import Manifest
+from service.errors import NotReadyError, UnknownModelError
+from service.lineup import LineUp
+from service.schemas import ErrorAnswer, Limits, ModelAnswer, ModelDescription, ModelsAnswer
+from service.settings import Settings
+
+
+def create_router(settings: Settings, lineup: LineUp) -> APIRouter:
+    """The routes of the catalogue."""
+    router = APIRouter(prefix="/v1/models", tags=["models"])
+
+    @router.get("", summary="Every served model")
+    async def list_models() -> ModelsAnswer:
+        name = lineup.name
+        return ModelsAnswer(models=[] if name is None else [_describe(name, settings, lineup)])
+
+    @router.get(
+        "/{name}",
+        summary="One served model",
+        responses={
+            HTTPStatus.NOT_FOUND: {"model": ErrorAnswer, "description": "Not served here."},
+            HTTPStatus.SERVICE_UNAVAILABLE: {
+                "model": ErrorAnswer,
+                "description": "It is not known yet what is served.",
+            },
+        },
+    )
+    async def read_model(name: str) -> ModelAnswer:
+        if lineup.name is None:
+            raise NotReadyError(f"Expected a model to be served. Received: {lineup.status().reason}")
+        if name != lineup.name:
+            raise UnknownModelError(
+                f"Expected the model that is served here, {lineup.name!r}. Received: {name[:64]!r}."
+            )
+        return _describe(name, settings, lineup)
+
+    return router
+
+
+def _describe(name: str, settings: Settings, lineup: LineUp) -> ModelAnswer:
+    status = lineup.status()
+    return ModelAnswer(
+        name=name,
+        version=status.version,
+        state=status.state,
+        reason=status.reason,
+        limits=Limits(
+            max_body_bytes=settings.max_body_bytes,
+            max_sequences=settings.max_sequences,
+            max_sequence_events=settings.max_sequence_events,
+            max_clock_skew_seconds=settings.max_clock_skew_seconds,
+            request_timeout_seconds=settings.request_timeout_seconds,
+        ),
+        description=None if status.manifest is None else _description(status.manifest),
+    )
+
+
+def _description(manifest: Manifest) -> ModelDescription:
+    return ModelDescription(
+        predicts=manifest.predicts,
+        created_at=manifest.created_at,
+        max_events=manifest.max_events,
+        time_unit=manifest.time_unit,
+        max_elapsed_minutes=manifest.max_elapsed_minutes,
+        scores_between_events=manifest.scores_between_events,
+        vocabulary_size=len(manifest.vocabulary),
+        bands=manifest.bands,
+        evaluation=manifest.evaluation,
+    )

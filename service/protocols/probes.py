@@ -1,0 +1,40 @@
+"""What a platform asks of the process: is it alive, may it get traffic, how is it doing."""
+
+from http import HTTPStatus
+
+from fastapi import APIRouter, Request, Response
+from prometheus_client.exposition import choose_encoder
+
+from service.lineup import LineUp
+from service.metrics import Metrics
+from service.schemas import ErrorAnswer, StatusAnswer
+
+
+def create_router(lineup: LineUp, metrics: Metrics) -> APIRouter:
+    """The routes of the probes and of Prometheus."""
+    router = APIRouter(tags=["operations"])
+
+    @router.get("/livez", summary="Is the process alive?")
+    async def livez() -> StatusAnswer:
+        return StatusAnswer(status="alive")
+
+    @router.get(
+        "/readyz",
+        summary="Is the model verified and warm?",
+        responses={HTTPStatus.SERVICE_UNAVAILABLE: {"model": ErrorAnswer, "description": "Not yet; `error` says why."}},
+    )
+    async def readyz() -> StatusAnswer:
+        lineup.champion()
+        return StatusAnswer(status="ready")
+
+    @router.get(
+        "/metrics",
+        summary="Metrics in Prometheus' text format",
+        response_class=Response,
+        responses={HTTPStatus.OK: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
+    )
+    async def read_metrics(request: Request) -> Response:
+        encode, content_type = choose_encoder(request.headers.get("accept", ""))
+        return Response(encode(metrics.registry), headers={"content-type": content_type})
+
+    return router

@@ -1,0 +1,185 @@
+"""Requests and answers of our own API, with every limit and an example of each.
+
+ScoreRequest                 what a client sends: sequences in either of two forms
+ScoreAnswer                  the scores, in request order
+ModelAnswer, ModelsAnswer    what is served, and what it was trained for
+StatusAnswer                 of the probes
+ErrorAnswer                  the one envelope of every other answer
+"""
+
+from datetime import datetime
+from typing import Annotated, Literal, Required
+
+from pydantic import BaseModel, ConfigDict, FailFast, Field, JsonValue, TypeAdapter, with_config
+from typing_extensions import TypedDict
+
+from models.manifest import Band, Evaluation
+
+MAX_TEXT_LENGTH = 256
+MAX_SEQUENCES = 100_000
+# Finite as float32 too: 1e39 is a JSON number that would reach the model as infinity.
+MAX_ELAPSED_MINUTES = 1e9
+
+_EXAMPLE_REQUEST: dict[str, JsonValue] = {
+    "sequences": [
+        {
+            "id": "INC0000468",
+            "event_types": ["Opened/Phone", "New/P3", "New/P3"],
+            "elapsed_minutes": [447, 441, 0],
+        },
+        {
+            "events": [
+                {"type": "Opened/Phone", "time": "2016-03-01T01:36:00Z"},
+                {"type": "New/P3", "time": "2016-03-01T09:03:00Z"},
+            ]
+        },
+    ]
+}
+
+
+def _wire_object(**json_schema: JsonValue) -> ConfigDict:
+    """An object of a request: no conversions between types, and no fields but ours.
+
+    Unknown fields are let through here and refused in `service.histories`: pydantic would make an error of each of a
+    million of them before anyone could say stop.
+    """
+    return ConfigDict(strict=True, extra="allow", json_schema_extra={**json_schema, "additionalProperties": False})
+
+
+Text = Annotated[str, Field(max_length=MAX_TEXT_LENGTH)]
+EventType = Annotated[
+    Text | int,
+    Field(union_mode="left_to_right", description="A string or an integer of your domain; unknown ones are welcome."),
+]
+ElapsedMinutes = Annotated[float, Field(ge=0, le=MAX_ELAPSED_MINUTES, allow_inf_nan=False)]
+Time = Annotated[
+    str,
+    Field(max_length=MAX_TEXT_LENGTH, description="ISO-8601 with a zone.", json_schema_extra={"format": "date-time"}),
+]
+
+
+@with_config(_wire_object())
+class EventBody(TypedDict):
+    """What happened, and when."""
+
+    type: EventType
+    time: Time
+
+
+@with_config(_wire_object(oneOf=[{"required": ["event_types", "elapsed_minutes"]}, {"required": ["events"]}]))
+class SequenceBody(TypedDict, total=False):
+    """One entity's events, oldest first: `event_types` with `elapsed_minutes`, or `events` with times."""
+
+    id: Annotated[Text | None, Field(description="Comes back with the score.")]
+    event_types: Annotated[list[EventType], FailFast(), Field(min_length=1)]
+    elapsed_minutes: Annotated[
+        list[ElapsedMinutes],
+        FailFast(),
+        Field(
+            min_length=1,
+            description="Minutes from each event to the scoring moment: never increasing, and 0 for the last event "
+            "unless the model was trained to score between events.",
+        ),
+    ]
+    events: Annotated[list[EventBody], FailFast(), Field(min_length=1)]
+    as_of: Annotated[
+        Time | None,
+        Field(
+            description="With `events`: the scoring moment, by default the last event's time. Later than that only if "
+            "the model was trained to score between events."
+        ),
+    ]
+
+
+@with_config(_wire_object(examples=[_EXAMPLE_REQUEST]))
+class ScoreRequest(TypedDict, total=False):
+    """Sequences to score."""
+
+    model: Annotated[str | None, Field(max_length=MAX_TEXT_LENGTH, description="By default the one that is served.")]
+    sequences: Required[Annotated[list[SequenceBody], Field(min_length=1, max_length=MAX_SEQUENCES)]]
+
+
+class SequenceScore(TypedDict):
+    """The risk of one sequence, and how much of it the model used."""
+
+    id: str | None
+    risk: Annotated[float, Field(ge=0, le=1, description="Calibrated probability of label 1.")]
+    auxiliary_risk: Annotated[float, Field(ge=0, le=1, description="The second output's.")]
+    events_used: Annotated[int, Field(ge=1)]
+    events_truncated: Annotated[int, Field(ge=0, description="Oldest events left out of a longer history.")]
+    unknown_events: Annotated[int, Field(ge=0, description="Used events whose type the model does not know.")]
+
+
+class ScoreAnswer(TypedDict):
+    """The scores of one version of one model, in request order."""
+
+    model: str
+    version: int
+    scores: list[SequenceScore]
+
+
+class StatusAnswer(BaseModel):
+    """Of a probe."""
+
+    status: Literal["alive", "ready"]
+
+
+class Limits(BaseModel):
+    """What one request may carry."""
+
+    max_body_bytes: int
+    max_sequences: int
+    max_sequence_events: int
+    max_clock_skew_seconds: float
+    request_timeout_seconds: float
+
+
+class ModelDescription(BaseModel):
+    """What the manifest tells a client."""
+
+    predicts: str
+    created_at: datetime
+    max_events: int
+    time_unit: str
+    max_elapsed_minutes: float
+    scores_between_events: bool
+    vocabulary_size: Annotated[int, Field(description="Event types the model knows.")]
+    bands: tuple[Band, ...]
+    evaluation: Evaluation
+
+
+class ModelAnswer(BaseModel):
+    """The served model; `description` is null until its artifact is open."""
+
+    name: str
+    version: int | None
+    state: Literal["loading", "ready", "failed"]
+    reason: str
+    limits: Limits
+    description: ModelDescription | None
+
+
+class ModelsAnswer(BaseModel):
+    """Every served model."""
+
+    models: list[ModelAnswer]
+
+
+class FaultBody(BaseModel):
+    """One thing wrong with a request."""
+
+    pointer: Annotated[str, Field(description="JSON pointer (RFC 6901) into the body; empty for all of it.")]
+    message: str
+
+
+class ErrorAnswer(BaseModel):
+    """Every answer that is no success."""
+
+    error: Annotated[str, Field(description="What was expected, what was received, the way out.")]
+    code: Annotated[str, Field(description="A word for machines.")]
+    details: list[FaultBody]
+
+
+SEQUENCE = TypeAdapter(SequenceBody)
+SCORE_REQUEST = TypeAdapter(ScoreRequest)
+SCORE_ANSWER = TypeAdapter(ScoreAnswer)

@@ -1,0 +1,113 @@
+"""The reading of a request for scores: bytes -> histories, or every fault in it.
+
+Histories              sequences in one form, whichever they came in
+read_score_request     bytes -> histories
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+from pydantic import ValidationError
+from pydantic_core import from_json, to_json
+
+from models.sequences import EventType
+from service.errors import Fault, InvalidRequestError, MalformedJsonError
+from service.faults import Faults, structural_faults
+from service.histories import BrokenRuleError, Rules, read_history, unknown_field
+from service.schemas import SCORE_REQUEST, SEQUENCE, ScoreRequest, SequenceBody
+
+_FIELDS = ScoreRequest.__annotations__.keys()
+
+# Beyond this, listing what is wrong costs more than it helps.
+_MAX_STRUCTURAL_FAULTS = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Histories:
+    """The sequences of a request in order, all in one form.
+
+    Attributes:
+        model: The model asked for; None for the one that is served.
+        ids: What the client calls each sequence.
+        event_types: Oldest event first.
+        elapsed_minutes: Minutes before the scoring moment, aligned with `event_types`.
+    """
+
+    model: str | None
+    ids: list[str | None]
+    event_types: list[list[EventType]]
+    elapsed_minutes: list[list[float]]
+
+
+def read_score_request(body: bytes, rules: Rules, max_sequences: int, now: datetime) -> Histories:
+    """Read a request for scores and check every rule.
+
+    Args:
+        body: As it came: JSON in UTF-8.
+        rules: What each sequence must obey.
+        max_sequences: Most sequences in one request.
+        now: What event times are compared with.
+
+    Raises:
+        MalformedJsonError: `body` is not JSON.
+        InvalidRequestError: It is, but breaks the schema or a rule; every sequence at fault is named.
+    """
+    faults = Faults()
+    request, sequences = _parse(body, faults)
+    if not request.keys() <= _FIELDS:
+        faults.add(unknown_field(request, _FIELDS))
+    num_sequences = len(request["sequences"])
+    if num_sequences > max_sequences:
+        message = f"Expected at most {max_sequences} sequences. Received: {num_sequences}. Split them into requests."
+        faults.add(Fault("/sequences", message))
+        faults.raise_if_any()
+
+    histories = Histories(request.get("model"), [], [], [])
+    for position, sequence in sequences:
+        try:
+            event_types, minutes = read_history(sequence, rules, now)
+        except BrokenRuleError as broken:
+            faults.add(Fault(f"/sequences/{position}{broken.place}", broken.message))
+        else:
+            histories.ids.append(sequence.get("id"))
+            histories.event_types.append(event_types)
+            histories.elapsed_minutes.append(minutes)
+    faults.raise_if_any()
+    return histories
+
+
+def _parse(body: bytes, faults: Faults) -> tuple[ScoreRequest, Iterable[tuple[int, SequenceBody]]]:
+    """The request, and those of its sequences that satisfy the schema, by position."""
+    try:
+        request = SCORE_REQUEST.validate_json(body)
+    except ValidationError as error:
+        return _salvage(body, error, faults)
+    return request, enumerate(request["sequences"])
+
+
+def _salvage(
+    body: bytes, error: ValidationError, faults: Faults
+) -> tuple[ScoreRequest, Iterable[tuple[int, SequenceBody]]]:
+    """Record what breaks the schema, and return what does not, so that one answer names every sequence at fault.
+
+    Only a refused request pays for this second reading.
+    """
+    if error.error_count() > _MAX_STRUCTURAL_FAULTS:
+        message = f"Expected a request as /docs describes it. Received: one with {error.error_count()} faults."
+        raise InvalidRequestError(message, (Fault("", "There are too many faults to list."),))
+    found = error.errors(include_url=False)
+    if found[0]["type"] == "json_invalid":
+        reason = found[0]["ctx"]["error"]
+        raise MalformedJsonError(f"Expected JSON in UTF-8. Received: {reason}.", (Fault("", f"Not JSON: {reason}."),))
+    faults.extend(structural_faults(found))
+    document = from_json(body)
+    if not isinstance(document, dict) or not isinstance(document.get("sequences"), list):
+        faults.raise_if_any()
+    unsound = {step for fault in found for step in fault["loc"][1:2]}
+    sound = (
+        (position, SEQUENCE.validate_json(to_json(sequence, inf_nan_mode="constants")))
+        for position, sequence in enumerate(document["sequences"])
+        if position not in unsound
+    )
+    return document, sound

@@ -1,0 +1,48 @@
+import httpx
+from prometheus_client.parser import text_string_to_metric_families
+
+from tests.service.conftest import Service
+
+
+def test_the_process_is_alive(client: httpx.Client) -> None:
+    answer = client.get("/livez")
+
+    assert (answer.status_code, answer.json()) == (200, {"status": "alive"})
+
+
+def test_a_verified_and_warm_model_is_ready(client: httpx.Client) -> None:
+    answer = client.get("/readyz")
+
+    assert (answer.status_code, answer.json()) == (200, {"status": "ready"})
+
+
+def test_metrics_are_prometheus_text(client: httpx.Client) -> None:
+    answer = client.get("/metrics")
+
+    samples = {
+        sample.name: sample for family in text_string_to_metric_families(answer.text) for sample in family.samples
+    }
+    assert answer.headers["content-type"].startswith("text/plain; version=")
+    assert samples["seqrisk_model_ready"].value == 1
+    assert samples["seqrisk_model_info"].labels == {"name": "tiny", "version": "1"}
+    assert samples["seqrisk_compiles_total"].value > 0
+    assert samples["process_resident_memory_bytes"].value > 0
+
+
+def test_prometheus_may_ask_for_openmetrics(client: httpx.Client) -> None:
+    answer = client.get("/metrics", headers={"accept": "application/openmetrics-text; version=1.0.0"})
+
+    assert answer.headers["content-type"].startswith("application/openmetrics-text")
+    assert answer.text.endswith("# EOF\n")
+
+
+def test_the_port_is_open_while_the_model_loads(start_service: object, repository: object) -> None:
+    starting: Service = start_service(SEQRISK_REPOSITORY=str(repository))  # type: ignore[operator]
+    with httpx.Client(base_url=starting.address(), timeout=60) as client:
+        alive, ready, score = client.get("/livez"), client.get("/readyz"), client.post("/v1/score", content=b"{}")
+
+    assert alive.status_code == 200
+    for answer in (ready, score):
+        assert (answer.status_code, answer.json()["code"]) == (503, "not_ready")
+        assert answer.json()["error"].startswith("Expected a verified and warm model. Received: loading. ")
+        assert int(answer.headers["retry-after"]) > 0

@@ -1,0 +1,249 @@
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from models.sequences import FIRST_EVENT_TYPE_ID, UNKNOWN_ID
+from service.buckets import Buckets
+from service.engine import DeviceError, Engine, SignatureError, UnknownBucketError
+
+BUCKETS = Buckets(times=(4, 8), batches=(1, 3, 16))
+LARGEST_ID = FIRST_EVENT_TYPE_ID + 3
+
+Arrays = tuple[NDArray[np.int32], NDArray[np.float32]]
+
+
+@pytest.fixture(scope="module")
+def artifact(repository: Path) -> Path:
+    return repository / "tiny" / "1"
+
+
+@pytest.fixture(scope="module")
+def traces() -> list[None]:
+    """One entry for each program traced by `engine`."""
+    return []
+
+
+@pytest.fixture(scope="module")
+def engine(artifact: Path, traces: list[None]) -> Engine:
+    engine = build(artifact, on_compile=lambda: traces.append(None))
+    engine.warm_up(lambda _: None)
+    return engine
+
+
+def build(directory: Path, on_compile: Callable[[], None] = lambda: None) -> Engine:
+    return Engine(directory, device="cpu", buckets=BUCKETS, slots=2, on_compile=on_compile)
+
+
+def histories(batch: int, time: int, *, longest: int, seed: int) -> Arrays:
+    """Random histories of 1 to `longest` events, right-padded; what stands in padded minutes is arbitrary."""
+    random = np.random.default_rng(seed)
+    lengths = random.integers(1, longest + 1, batch)
+    is_event = np.arange(time) < lengths[:, None]
+    event_ids = np.where(is_event, random.integers(UNKNOWN_ID, LARGEST_ID + 1, (batch, time)), 0)
+    elapsed_minutes = -np.sort(-random.exponential(1_000, (batch, time)), axis=1)
+    return event_ids.astype(np.int32), elapsed_minutes.astype(np.float32)
+
+
+@pytest.mark.parametrize(("batch", "time"), BUCKETS.shapes)
+def test_every_bucket_answers_as_the_plain_signature_does(
+    engine: Engine, artifact: Path, batch: int, time: int
+) -> None:
+    model = tf.saved_model.load(str(artifact))
+    event_ids, elapsed_minutes = histories(batch, time, longest=time, seed=1)
+
+    expected = model.signatures["serving_default"](
+        event_ids=tf.constant(event_ids), elapsed_minutes=tf.constant(elapsed_minutes)
+    )
+
+    risk, auxiliary_risk = engine.run(event_ids, elapsed_minutes)
+    np.testing.assert_allclose(risk, expected["risk"], rtol=0, atol=1e-6)
+    np.testing.assert_allclose(auxiliary_risk, expected["auxiliary_risk"], rtol=0, atol=1e-6)
+    assert risk.dtype == np.dtype(np.float32)
+    assert risk.shape == auxiliary_risk.shape == (batch,)
+
+
+@pytest.mark.parametrize(("batch", "time"), BUCKETS.shapes)
+def test_a_score_is_the_same_alone_and_in_every_bucket(engine: Engine, batch: int, time: int) -> None:
+    event_ids, elapsed_minutes = histories(batch, time, longest=BUCKETS.times[0], seed=2)
+
+    together = engine.run(event_ids, elapsed_minutes)
+
+    shortest = BUCKETS.times[0]
+    for row in range(batch):
+        alone = engine.run(event_ids[row : row + 1, :shortest], elapsed_minutes[row : row + 1, :shortest])
+        assert abs(alone[0][0] - together[0][row]) <= 1e-6
+        assert abs(alone[1][0] - together[1][row]) <= 1e-6
+
+
+def test_each_bucket_is_traced_once_and_none_on_a_call(engine: Engine, traces: list[None]) -> None:
+    assert len(traces) == len(BUCKETS)
+
+    for seed, (batch, time) in enumerate(BUCKETS.shapes * 3):
+        engine.run(*histories(batch, time, longest=time, seed=seed))
+
+    assert len(traces) == len(BUCKETS)
+
+
+def test_many_threads_get_each_their_own_answer(engine: Engine) -> None:
+    questions = [
+        histories(batch, time, longest=time, seed=seed) for seed in range(10) for batch, time in BUCKETS.shapes
+    ]
+    expected = [engine.run(*question) for question in questions]
+    together = threading.Barrier(8)
+
+    def ask(thread: int) -> None:
+        order = np.random.default_rng(thread).permutation(len(questions))
+        together.wait()
+        for k in order:
+            np.testing.assert_array_equal(engine.run(*questions[k]), expected[k])
+
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(ask, range(8)))
+
+
+def test_the_arrays_given_are_not_kept_by_an_answer(engine: Engine) -> None:
+    event_ids, elapsed_minutes = histories(3, 8, longest=8, seed=3)
+    first, _ = engine.run(event_ids, elapsed_minutes)
+    kept = first.copy()
+
+    event_ids[:], elapsed_minutes[:] = histories(3, 8, longest=8, seed=4)
+    engine.run(event_ids, elapsed_minutes)
+
+    np.testing.assert_array_equal(first, kept)
+
+
+@pytest.mark.parametrize("shape", [(1, 5), (2, 4), (16, 9), (0, 4)])
+def test_refuses_a_shape_that_is_no_bucket_rather_than_compile_it(
+    engine: Engine, traces: list[None], shape: tuple[int, int]
+) -> None:
+    with pytest.raises(UnknownBucketError, match="shape of a warm bucket"):
+        engine.run(np.ones(shape, np.int32), np.zeros(shape, np.float32))
+
+    assert len(traces) == len(BUCKETS)
+
+
+def test_refuses_arrays_of_two_shapes(engine: Engine) -> None:
+    with pytest.raises(UnknownBucketError, match="two arrays"):
+        engine.run(np.ones((1, 4), np.int32), np.zeros((1, 8), np.float32))
+
+
+def test_refuses_to_run_before_it_is_warm(artifact: Path) -> None:
+    with pytest.raises(UnknownBucketError):
+        build(artifact).run(np.ones((1, 4), np.int32), np.zeros((1, 4), np.float32))
+
+
+def test_reports_every_bucket_that_becomes_ready(artifact: Path) -> None:
+    progress: list[int] = []
+
+    build(artifact).warm_up(progress.append)
+
+    assert max(progress) == len(progress) == len(BUCKETS)
+
+
+def test_what_the_progress_report_raises_ends_the_warm_up(artifact: Path) -> None:
+    num_traced = 0
+
+    def count() -> None:
+        nonlocal num_traced
+        num_traced += 1
+
+    def stop(_: int) -> None:
+        raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        build(artifact, count).warm_up(stop)
+    assert num_traced < len(BUCKETS)
+
+
+@pytest.mark.skipif(bool(tf.config.list_physical_devices("GPU")), reason="needs a machine without a GPU")
+def test_a_gpu_that_is_not_there_is_an_error_that_names_the_setting(artifact: Path) -> None:
+    with pytest.raises(DeviceError, match=r"SEQRISK_DEVICE: Expected a GPU .* Received: none"):
+        Engine(artifact, device="gpu", buckets=BUCKETS, slots=1, on_compile=lambda: None)
+
+
+def save(directory: Path, signatures: dict[str, tf.types.experimental.PolymorphicFunction]) -> Path:
+    module = tf.Module()
+    module.functions = list(signatures.values())
+    tf.saved_model.save(module, str(directory), signatures=signatures)
+    return directory
+
+
+@tf.function(input_signature=[tf.TensorSpec((None, None), tf.float32, "amounts")])
+def other_inputs(amounts: tf.Tensor) -> dict[str, tf.Tensor]:
+    return {"risk": amounts[:, 0], "auxiliary_risk": amounts[:, 0]}
+
+
+@tf.function(
+    input_signature=[
+        tf.TensorSpec((None, None), tf.int32, "event_ids"),
+        tf.TensorSpec((None, None), tf.float32, "elapsed_minutes"),
+    ]
+)
+def other_outputs(event_ids: tf.Tensor, elapsed_minutes: tf.Tensor) -> dict[str, tf.Tensor]:
+    return {"probability": elapsed_minutes[:, 0] + tf.cast(event_ids[:, 0], tf.float32)}
+
+
+def test_an_artifact_with_other_inputs_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(SignatureError, match=r"from \['amounts'\]"):
+        build(save(tmp_path, {"serving_default": other_inputs}))
+
+
+def test_an_artifact_without_our_outputs_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(SignatureError, match=r"to \['probability'\]"):
+        build(save(tmp_path, {"serving_default": other_outputs}))
+
+
+def test_an_artifact_without_the_serving_signature_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(SignatureError, match=r"serving_default.*Received: \['predict'\]"):
+        build(save(tmp_path, {"predict": other_outputs}))
+
+
+SERVE_ONCE = """
+import sys
+from pathlib import Path
+import numpy as np
+from service.buckets import Buckets
+from service.engine import Engine
+
+artifact, cache = map(Path, sys.argv[1:])
+buckets = Buckets(times=(4, 8), batches=(1,))
+engine = Engine(
+    artifact, device="cpu", buckets=buckets, slots=1, compile_cache_directory=cache, on_compile=lambda: None
+)
+engine.warm_up(lambda _: None)
+num_compiled = len(list(cache.glob("xla_compile_cache*")))
+for seed in range(20):
+    for shape in buckets.shapes:
+        engine.run(np.random.default_rng(seed).integers(1, 6, shape, np.int32), np.full(shape, seed, np.float32))
+print(num_compiled, len(list(cache.glob("xla_compile_cache*"))))
+"""
+
+
+def test_xla_itself_compiles_once_a_bucket_and_not_at_all_with_a_warm_cache(artifact: Path, tmp_path: Path) -> None:
+    """XLA writes each program that it compiles into the cache: the files count compilations, whatever we count."""
+
+    def serve_once() -> tuple[str, dict[str, int]]:
+        finished = subprocess.run(
+            [sys.executable, "-c", SERVE_ONCE, str(artifact), str(tmp_path)],
+            check=True,
+            capture_output=True,
+            text=True,
+            cwd=Path(__file__).parents[2],
+            env={**os.environ, "PYTHONPATH": "."},
+        )
+        return finished.stdout.strip(), {path.name: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
+
+    cold, written = serve_once()
+    warm, kept = serve_once()
+
+    assert cold == warm == "2 2"
+    assert kept == written

@@ -1,0 +1,32 @@
+import re
+from pathlib import Path
+
+from service import errors
+from service.errors import ServiceError
+
+OPERATORS_PAGE = Path(errors.__file__).parent / "README.md"
+
+
+def _classes() -> list[type[ServiceError]]:
+    return [ServiceError, *ServiceError.__subclasses__()]
+
+
+def test_every_meaning_has_a_code_of_its_own() -> None:
+    codes = [error.code for error in _classes()]
+
+    assert len(set(codes)) == len(codes)
+
+
+def test_only_the_service_and_the_model_are_at_fault_in_a_500() -> None:
+    assert {error.code for error in _classes() if error.status == 500} == {"internal_error", "model_fault"}
+
+
+def test_an_answer_says_when_to_try_again_exactly_if_trying_again_helps() -> None:
+    assert {error.status for error in _classes() if error.retry_after_seconds is not None} == {503}
+    assert all(error.retry_after_seconds is not None for error in _classes() if error.status == 503)
+
+
+def test_the_operators_page_lists_every_code_with_its_status() -> None:
+    rows = re.findall(r"^\| `(\w+)` \| (\d{3}) \|", OPERATORS_PAGE.read_text(), flags=re.MULTILINE)
+
+    assert {code: int(status) for code, status in rows} == {error.code: error.status for error in _classes()}

@@ -1,0 +1,80 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from models.manifest import GoldenExample, Manifest
+from models.sequences import Vocabulary
+from service.buckets import Buckets
+from service.golden import GoldenExampleError, verify
+
+BUCKETS = Buckets(times=(2, 8), batches=(1, 4))
+
+
+def mean_id(
+    event_ids: NDArray[np.int32], elapsed_minutes: NDArray[np.float32]
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """A model whose answers are easy to foretell: hundredths of the mean event id, and of the first elapsed time."""
+    risk = event_ids.sum(axis=1) / (event_ids > 0).sum(axis=1) / 100
+    return risk.astype(np.float32), elapsed_minutes[:, 0] / np.float32(100)
+
+
+@pytest.fixture
+def manifest(repository: Path) -> Manifest:
+    published = Manifest.read(repository / "tiny" / "1" / "manifest.json")
+    examples = (
+        GoldenExample(
+            event_types=("Opened/Phone", "New/P3"), elapsed_minutes=(30.0, 0.0), risk=0.025, auxiliary_risk=0.3
+        ),
+        GoldenExample(
+            event_types=("7", "7", "never seen"), elapsed_minutes=(9.0, 8.0, 0.0), risk=0.11 / 3, auxiliary_risk=0.09
+        ),
+        GoldenExample(event_types=("New/P3",) * 12, elapsed_minutes=(50.0,) * 12, risk=0.03, auxiliary_risk=0.5),
+    )
+    return published.model_copy(update={"golden_examples": examples})
+
+
+def test_right_answers_pass_in_every_bucket(manifest: Manifest) -> None:
+    shapes: set[tuple[int, ...]] = set()
+
+    def observed(
+        event_ids: NDArray[np.int32], elapsed_minutes: NDArray[np.float32]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        shapes.add(event_ids.shape)
+        assert event_ids.any(axis=1).all()
+        return mean_id(event_ids, elapsed_minutes)
+
+    verify(observed, manifest, Vocabulary(manifest.vocabulary), BUCKETS)
+
+    assert shapes == set(BUCKETS.shapes)
+
+
+@pytest.mark.parametrize("output", ["risk", "auxiliary_risk"])
+@pytest.mark.parametrize("wrong", [1e-4, np.nan])
+def test_a_wrong_answer_in_one_bucket_names_the_output_the_example_and_the_bucket(
+    manifest: Manifest, output: str, wrong: float
+) -> None:
+    def wrong_once(
+        event_ids: NDArray[np.int32], elapsed_minutes: NDArray[np.float32]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        answers = dict(zip(("risk", "auxiliary_risk"), mean_id(event_ids, elapsed_minutes), strict=True))
+        if event_ids.shape == (4, 8):
+            answers[output][1] += wrong
+        return answers["risk"], answers["auxiliary_risk"]
+
+    with pytest.raises(
+        GoldenExampleError,
+        match=rf"Expected {output} 0\.\d+, .* golden example 2 of tiny version 1.* bucket of 4 sequences of 8",
+    ):
+        verify(wrong_once, manifest, Vocabulary(manifest.vocabulary), BUCKETS)
+
+
+def test_a_difference_within_the_tolerance_passes(manifest: Manifest) -> None:
+    def nearly(
+        event_ids: NDArray[np.int32], elapsed_minutes: NDArray[np.float32]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        risk, auxiliary_risk = mean_id(event_ids, elapsed_minutes)
+        return risk + np.float32(0.5 * manifest.golden_tolerance), auxiliary_risk
+
+    verify(nearly, manifest, Vocabulary(manifest.vocabulary), BUCKETS)

@@ -1,0 +1,90 @@
+import re
+from pathlib import Path
+
+import pytest
+from pydantic import BaseModel
+
+from training.config import ConfigError, TrainingConfig
+
+MINIMAL = """
+name = "churn"
+predicts = "this customer will leave"
+[data]
+path = "log.csv"
+"""
+
+README = (Path(__file__).parents[2] / "training" / "README.md").read_text()
+
+
+def options(schema: type[BaseModel]) -> dict[str, object]:
+    """Every option that is no section, with its default."""
+    found: dict[str, object] = {}
+    for name, field in schema.model_fields.items():
+        is_section = isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)
+        found |= options(field.annotation) if is_section else {name: field.default}  # type: ignore[arg-type]
+    return found
+
+
+def read(directory: Path, text: str) -> TrainingConfig:
+    path = directory / "churn.toml"
+    path.write_text(text)
+    return TrainingConfig.read(path)
+
+
+def test_name_question_and_path_are_enough(tmp_path: Path) -> None:
+    config = read(tmp_path, MINIMAL)
+
+    assert config.data.columns == ("sequence_id", "event_type", "timestamp", "label")
+    assert config.serving.max_events == 50
+    assert [band.lower_risk for band in config.serving.bands] == [0.0, 0.3, 0.6]
+
+
+def test_an_unknown_key_is_refused_by_name_with_the_nearest_known_one(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"churn\.toml: there is no key fit\.epochs \(did you mean max_epochs\?\)"):
+        read(tmp_path, MINIMAL + "[fit]\nepochs = 3\n")
+
+
+def test_every_fault_is_named_at_once(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as caught:
+        read(tmp_path, 'name = "Not A Name"\n[data]\npath = "log.csv"\n[network]\ndropout = 1.5\n')
+
+    message = str(caught.value)
+    assert "name: " in message
+    assert "the key predicts is missing" in message
+    assert "network.dropout: " in message
+
+
+@pytest.mark.parametrize(
+    ("section", "message"),
+    [
+        ('[serving]\nbands = [{name = "high", lower_risk = 0.5}]', "start at 0"),
+        ('[serving]\nbands = [{name = "a", lower_risk = 0.0, colour = "red"}]', "serving.bands.0.colour"),
+        ("[split]\nvalidation_share = 0.5\ncalibration_share = 0.4", "leave data to fit on"),
+        ('[serving]\nmax_elapsed_minutes = "long"', "serving.max_elapsed_minutes"),
+    ],
+)
+def test_what_cannot_work_is_refused_before_training(tmp_path: Path, section: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        read(tmp_path, MINIMAL + section)
+
+
+def test_one_column_cannot_be_two(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="four different columns"):
+        read(tmp_path, MINIMAL + 'type_column = "label"\n')
+
+
+def test_a_file_that_is_missing_or_no_toml_is_said_to_be(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="No such file"):
+        TrainingConfig.read(tmp_path / "absent.toml")
+    with pytest.raises(ConfigError, match="Expected TOML"):
+        read(tmp_path, "name = ")
+
+
+def test_the_readme_has_a_row_for_every_option_with_its_default() -> None:
+    rows = dict(re.findall(r"^\|.*?`(\w+)` \| `?([^|`]+)`? \|", README, re.MULTILINE))
+
+    expected = options(TrainingConfig)
+
+    assert rows.keys() >= expected.keys()
+    plain = {name: default for name, default in expected.items() if isinstance(default, int | float | str)}
+    assert {name: rows[name].strip() for name in plain} == {name: str(default) for name, default in plain.items()}

@@ -1,0 +1,45 @@
+from datetime import UTC, datetime
+
+import numpy as np
+import pytest
+
+from models.repository import Artifact
+from training.draft import default_max_elapsed_minutes
+from training.eventlog import EventLog
+from training.splits import Split
+
+METRICS = {"roc_auc_weighted", "roc_auc_pooled", "average_precision", "brier", "expected_calibration_error"}
+
+
+def test_the_evaluation_is_that_of_the_test_period(artifact: Artifact, split: Split) -> None:
+    evaluation = artifact.manifest.evaluation
+
+    starts_at = int(split.test.starts_microseconds[0]) / 1e6
+    assert evaluation.test_from == datetime.fromtimestamp(starts_at, UTC)
+    assert evaluation.num_sequences == split.test.num_sequences
+    assert evaluation.num_prefixes == split.test.num_events
+    figures = {(metric.model, metric.name) for metric in evaluation.metrics}
+    assert figures == {(model, name) for model in ("network", "gradient_boosting") for name in METRICS}
+
+
+def test_the_contract_of_the_artifact_is_that_of_the_configuration(artifact: Artifact) -> None:
+    manifest = artifact.manifest
+
+    assert (manifest.name, manifest.predicts, manifest.max_events) == ("refunds", "this customer will leave", 10)
+    assert set(manifest.vocabulary) == {"login", "pay", "browse", "refund"}
+    assert not manifest.scores_between_events
+    assert sum(manifest.reference.event_type_shares.values()) + manifest.reference.unknown_share == pytest.approx(1)
+
+
+@pytest.mark.parametrize(("last_minute", "expected"), [(0, 1), (7, 70), (7.01, 71), (2e9, 1e9)])
+def test_elapsed_minutes_are_accepted_up_to_ten_times_the_longest_sequence(last_minute: float, expected: float) -> None:
+    log = EventLog(
+        sequence_ids=np.array(["a"], dtype=object),
+        labels=np.array([0], np.int8),
+        offsets=np.array([0, 2]),
+        event_types=np.array(["x", "y"], dtype=object),
+        times_microseconds=np.array([0, round(last_minute * 60_000_000)]),
+        has_calendar_time=True,
+    )
+
+    assert default_max_elapsed_minutes(log) == expected

@@ -1,0 +1,160 @@
+import gzip
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from training.config import DataConfig, TimeUnit
+from training.eventlog import EventLog, EventLogError, read_event_log
+
+HEADER = "sequence_id,event_type,timestamp,label"
+SOUND = (
+    "b,pay,2026-01-02T10:00:00Z,0",
+    "a,login,2026-01-01T10:00:00Z,1",
+    "NA,007,2026-01-03T11:00:00+01:00,0",
+    "a,pay,2026-01-01T10:05:30.5Z,1",
+)
+
+
+def read(directory: Path, *rows: str, time_unit: TimeUnit = "iso8601", header: str = HEADER) -> EventLog:
+    path = directory / "log.csv"
+    path.write_text("\n".join((header, *rows)) + "\n")
+    return read_event_log(path, DataConfig(path="log.csv", time_unit=time_unit))
+
+
+def test_sequences_come_by_start_and_their_events_by_time(tmp_path: Path) -> None:
+    log = read(tmp_path, *SOUND)
+
+    assert log.sequence_ids.tolist() == ["a", "b", "NA"]
+    assert log.event_types.tolist() == ["login", "pay", "pay", "007"]
+    assert log.labels.tolist() == [1, 0, 0]
+    assert log.offsets.tolist() == [0, 2, 3, 4]
+    assert log.times_microseconds[-1] == datetime(2026, 1, 3, 10, tzinfo=UTC).timestamp() * 1_000_000
+    assert log.times_microseconds[1] - log.times_microseconds[0] == 330_500_000
+
+
+def test_events_at_the_same_time_keep_the_order_of_the_file(tmp_path: Path) -> None:
+    rows = [f"a,type{number},2026-01-01T10:00:00Z,1" for number in range(50)]
+
+    log = read(tmp_path, *rows, SOUND[0])
+
+    assert log.event_types[:50].tolist() == [f"type{number}" for number in range(50)]
+
+
+def test_csv_gzip_and_parquet_give_the_same_log(tmp_path: Path) -> None:
+    plain = read(tmp_path, *SOUND)
+    (tmp_path / "log.csv.gz").write_bytes(gzip.compress((tmp_path / "log.csv").read_bytes()))
+    frame = pl.read_csv(tmp_path / "log.csv", schema_overrides={"event_type": pl.String})
+    frame.with_columns(pl.col("timestamp").str.to_datetime("%+", time_zone="UTC"), pl.col("label").cast(bool)).rename(
+        {"sequence_id": "who"}
+    ).write_parquet(tmp_path / "log.parquet")
+
+    zipped = read_event_log(tmp_path / "log.csv.gz", DataConfig(path="log.csv.gz"))
+    parquet = read_event_log(tmp_path / "log.parquet", DataConfig(path="log.parquet", sequence_column="who"))
+
+    for other in (zipped, parquet):
+        assert other.sequence_ids.tolist() == plain.sequence_ids.tolist()
+        assert other.event_types.tolist() == plain.event_types.tolist()
+        assert other.times_microseconds.tolist() == plain.times_microseconds.tolist()
+        assert other.labels.tolist() == plain.labels.tolist()
+
+
+@pytest.mark.parametrize(
+    ("time_unit", "microseconds"), [("seconds", 10**6), ("minutes", 6 * 10**7), ("hours", 36 * 10**8)]
+)
+def test_numbers_are_times_in_their_unit(tmp_path: Path, time_unit: TimeUnit, microseconds: int) -> None:
+    log = read(tmp_path, "a,x,-2,1", "a,y,0.5,1", "b,x,3,0", time_unit=time_unit)
+
+    assert log.times_microseconds.tolist() == [-2 * microseconds, microseconds // 2, 3 * microseconds]
+    assert not log.has_calendar_time
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ("c,x,2026-01-01T10:00:00,0", r"'timestamp' as ISO-8601 .*Received: '2026-01-01T10:00:00' in line 6"),
+        ("c,x,yesterday,0", r"Received: 'yesterday' in line 6"),
+        ("c,x,2026-13-01T10:00:00Z,0", r"in line 6"),
+        ("c,x,,0", r"Received: None in line 6"),
+        ("c,,2026-01-01T10:00:00Z,0", r"'event_type'.*line 6"),
+        ("  ,x,2026-01-01T10:00:00Z,0", r"'sequence_id'.*line 6"),
+        ("c,x,2026-01-01T10:00:00Z,2", r"0 or 1 in the column 'label'. Received: '2' in line 6"),
+        ("c,x,2026-01-01T10:00:00Z,", r"Received: None in line 6"),
+        ("b,x,2026-01-01T10:00:00Z,1", r"both 0 and 1 for sequence 'b'"),
+    ],
+)
+def test_a_wrong_value_is_refused_by_its_place(tmp_path: Path, row: str, message: str) -> None:
+    with pytest.raises(EventLogError, match=message):
+        read(tmp_path, *SOUND, row)
+
+
+def test_the_number_of_further_wrong_rows_is_told(tmp_path: Path) -> None:
+    with pytest.raises(EventLogError, match=r"in line 2 \(and 2 more lines\)"):
+        read(tmp_path, *["c,x,never,0"] * 3)
+
+
+def test_a_missing_column_is_refused_with_those_there_are(tmp_path: Path) -> None:
+    with pytest.raises(EventLogError, match="no timestamp among sequence_id, event_type, when, label"):
+        read(tmp_path, header="sequence_id,event_type,when,label")
+
+
+@pytest.mark.parametrize("text", ["", HEADER + "\n"])
+def test_an_empty_log_is_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / "log.csv").write_text(text)
+
+    with pytest.raises(EventLogError):
+        read_event_log(tmp_path / "log.csv", DataConfig(path="log.csv"))
+
+
+def test_a_missing_file_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(EventLogError, match="Expected a CSV or Parquet event log at"):
+        read_event_log(tmp_path / "log.csv", DataConfig(path="log.csv"))
+
+
+def test_one_class_only_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(EventLogError, match=r"both classes.*only label 0"):
+        read(tmp_path, SOUND[0], SOUND[2])
+
+
+def test_times_that_start_over_with_every_sequence_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(EventLogError, match="every sequence starts at the same number"):
+        read(tmp_path, "a,x,0,1", "a,y,5,1", "b,x,0,0", time_unit="minutes")
+
+
+@pytest.mark.parametrize("number", ["nan", "inf", "1e300", "soon"])
+def test_a_number_that_is_no_time_is_refused(tmp_path: Path, number: str) -> None:
+    with pytest.raises(EventLogError, match="a finite number of days"):
+        read(tmp_path, "a,x,0,1", f"b,x,{number},0", time_unit="days")
+
+
+def test_parquet_times_without_a_zone_are_refused(tmp_path: Path) -> None:
+    frame = pl.DataFrame(
+        {"sequence_id": ["a"], "event_type": ["x"], "timestamp": [datetime(2026, 1, 1)], "label": [1]}  # noqa: DTZ001
+    )
+    frame.write_parquet(tmp_path / "log.parquet")
+
+    with pytest.raises(EventLogError, match="a zone on the times in the column 'timestamp'"):
+        read_event_log(tmp_path / "log.parquet", DataConfig(path="log.parquet"))
+
+
+@given(moment=st.integers(-10, 120))
+def test_before_a_moment_nothing_later_is_known(moment: int) -> None:
+    log = EventLog(
+        sequence_ids=np.array(["a", "b", "c"], dtype=object),
+        labels=np.array([0, 1, 0], np.int8),
+        offsets=np.array([0, 2, 3, 6]),
+        event_types=np.array(list("uvwxyz"), dtype=object),
+        times_microseconds=np.array([0, 90, 10, 20, 30, 100]),
+        has_calendar_time=True,
+    )
+
+    known = log.before(moment)
+
+    assert known.event_types.tolist() == log.event_types[log.times_microseconds < moment].tolist()
+    assert known.num_sequences == int((log.starts_microseconds < moment).sum())
+    assert (known.lengths > 0).all()
+    assert known.offsets[-1] == known.num_events

@@ -1,0 +1,40 @@
+from io import StringIO
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from rich.console import Console
+
+from models.repository import Artifact, Repository
+from models.sequences import Vocabulary
+from training import pipeline
+from training.config import TrainingConfig
+from training.gate import GateError
+from training.prefixes import cut_prefixes
+from training.splits import Split
+
+
+def test_the_artifact_scores_the_test_period_as_its_manifest_says(artifact: Artifact, split: Split) -> None:
+    manifest = artifact.manifest
+    signature = tf.saved_model.load(str(artifact.directory)).signatures["serving_default"]
+    prefixes = cut_prefixes(split.test)
+    encoded = prefixes.encoded(Vocabulary(manifest.vocabulary), manifest.max_events)
+
+    outputs = signature(event_ids=tf.constant(encoded.event_ids), elapsed_minutes=tf.constant(encoded.elapsed_minutes))
+
+    published = {metric.name: metric.value for metric in manifest.evaluation.metrics if metric.model == "network"}
+    brier = np.mean((outputs["risk"].numpy() - prefixes.labels) ** 2)
+    assert brier == pytest.approx(published["brier"], abs=1e-6)
+
+
+def test_nothing_is_published_when_the_gate_refuses(
+    config: TrainingConfig, workplace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pipeline, "write_saved_model", lambda _network, _platt, directory: (directory / "x").touch())
+
+    with pytest.raises(GateError):
+        pipeline.train_and_publish(config, workplace, Repository(tmp_path), Console(file=StringIO()))
+
+    assert Repository(tmp_path).names() == []
+    assert list(tmp_path.rglob("*")) == [tmp_path / "refunds"]

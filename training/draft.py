@@ -1,0 +1,101 @@
+"""The draft: a trained model described for its manifest."""
+
+from datetime import UTC, datetime
+from math import ceil
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from models.manifest import Draft, Evaluation, Metric, ModelInput
+from models.sequences import Vocabulary
+from training.calibration import Platt
+from training.config import TrainingConfig
+from training.evaluation import CONFIDENCE, Comparison
+from training.eventlog import EventLog
+from training.golden import choose_histories, record
+from training.prefixes import Prefixes, cut_prefixes
+from training.provenance import provenance
+from training.reference import reference_statistics
+from training.scoring import score
+from training.splits import Split
+
+INPUTS = (
+    ModelInput(name="event_ids", dtype="int32", unit=None, per="event", default=None),
+    ModelInput(name="elapsed_minutes", dtype="float32", unit="minutes", per="event", default=None),
+)
+GOLDEN_TOLERANCE = 1e-5
+
+_MICROSECONDS_PER_SECOND = 1_000_000
+_MICROSECONDS_PER_MINUTE = 60_000_000
+_LARGEST_MAX_ELAPSED_MINUTES = 1_000_000_000
+
+
+def describe(
+    *,
+    config: TrainingConfig,
+    log_path: Path,
+    split: Split,
+    vocabulary: Vocabulary,
+    network: keras.Model,
+    platt: Platt,
+    test: Prefixes,
+    comparison: Comparison,
+) -> Draft:
+    """Everything a reader of the artifact must know but its version, time and digests.
+
+    Args:
+        config: What was trained, and how.
+        log_path: The event log.
+        split: Its parts.
+        vocabulary: The network's.
+        network: The trained network.
+        platt: Calibration of its main output.
+        test: Prefixes of the test period that were evaluated.
+        comparison: Their evaluation.
+    """
+    max_events = config.serving.max_events
+    max_elapsed_minutes = config.serving.max_elapsed_minutes or default_max_elapsed_minutes(split.training)
+    histories = choose_histories(test, vocabulary, max_events, max_elapsed_minutes, config.seed)
+    reference = cut_prefixes(split.training)
+    reference_risks = platt.risks(score(network, reference, vocabulary, max_events).risk)
+    return Draft(
+        format_version=1,
+        name=config.name,
+        predicts=config.predicts,
+        vocabulary=vocabulary.event_types,
+        max_events=max_events,
+        inputs=INPUTS,
+        time_unit="minutes",
+        max_elapsed_minutes=max_elapsed_minutes,
+        scores_between_events=False,
+        bands=config.serving.bands,
+        evaluation=_evaluation(test, comparison),
+        reference=reference_statistics(reference, reference_risks, vocabulary, max_events),
+        golden_examples=record(histories, network, platt, vocabulary, max_events),
+        golden_tolerance=GOLDEN_TOLERANCE,
+        provenance=provenance(config, log_path),
+    )
+
+
+def default_max_elapsed_minutes(log: EventLog) -> float:
+    """Ten times the longest sequence of `log`, in whole minutes: beyond it, a client's units are probably wrong."""
+    spans = log.times_microseconds[log.offsets[1:] - 1] - log.starts_microseconds
+    tenfold = ceil(10 * int(spans.max()) / _MICROSECONDS_PER_MINUTE)
+    return float(min(max(tenfold, 1), _LARGEST_MAX_ELAPSED_MINUTES))
+
+
+def _evaluation(test: Prefixes, comparison: Comparison) -> Evaluation:
+    starts_at_seconds = int(test.log.starts_microseconds[0]) / _MICROSECONDS_PER_SECOND
+    return Evaluation(
+        test_from=datetime.fromtimestamp(starts_at_seconds, UTC) if test.log.has_calendar_time else None,
+        num_sequences=test.log.num_sequences,
+        num_prefixes=len(test),
+        prevalence=float(np.mean(test.labels)),
+        confidence=CONFIDENCE,
+        metrics=tuple(
+            Metric(name=metric, model=model, value=figure.value, lower=figure.lower, upper=figure.upper)
+            for model, figures in comparison.figures.items()
+            for metric, figure in figures.items()
+        ),
+    )

@@ -1,0 +1,52 @@
+"""The export: network and calibration as one SavedModel that any TensorFlow serves on any device."""
+
+from pathlib import Path
+
+import keras
+import tensorflow as tf
+from keras import ops
+
+from training.calibration import Platt
+from training.config import TrainingConfig
+from training.network import build_network
+
+
+def portable_copy(network: keras.Model, config: TrainingConfig, vocabulary_size: int) -> keras.Model:
+    """The same network and weights, built so that no graph of it is bound to a GPU.
+
+    Args:
+        network: The trained network.
+        config: What it was built from.
+        vocabulary_size: What it was built for.
+    """
+    portable = build_network(config.network, vocabulary_size, config.vocabulary.unknown_rate, is_portable=True)
+    portable.set_weights(network.get_weights())
+    return portable
+
+
+def write_saved_model(network: keras.Model, platt: Platt, directory: Path) -> None:
+    """Write network and calibration with the signature `serving_default`, as models/README.md defines it.
+
+    Args:
+        network: Of `portable_copy`.
+        platt: Calibration of the main output.
+        directory: Where to; it may exist.
+    """
+
+    @tf.function(
+        input_signature=[
+            tf.TensorSpec((None, None), tf.int32, "event_ids"),
+            tf.TensorSpec((None, None), tf.float32, "elapsed_minutes"),
+        ]
+    )
+    def serving_default(event_ids: tf.Tensor, elapsed_minutes: tf.Tensor) -> dict[str, tf.Tensor]:
+        logits = network({"event_ids": event_ids, "elapsed_minutes": elapsed_minutes}, training=False)
+        calibrated = platt.slope * logits["risk"][:, 0] + platt.intercept
+        return {"risk": ops.sigmoid(calibrated), "auxiliary_risk": ops.sigmoid(logits["auxiliary_risk"][:, 0])}
+
+    # The graph needs the weights and nothing else of Keras: no layers, no training state.
+    module = tf.Module()
+    module.weights = [weight.value for weight in network.weights]
+    tf.saved_model.save(module, str(directory), signatures={"serving_default": serving_default})
+    # Always empty, and lost by whatever carries files only: git, object stores.
+    (directory / "assets").rmdir()

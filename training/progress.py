@@ -1,0 +1,96 @@
+"""What a training run shows: a bar an epoch on a terminal, plain lines elsewhere, and the table at the end."""
+
+import keras
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from training.evaluation import Comparison, Interval
+from training.eventlog import EventLog
+from training.fit import VALIDATION_METRIC
+from training.splits import Split
+
+
+class EpochProgress(keras.callbacks.Callback):
+    """Shows every epoch's loss and validation metric.
+
+    Args:
+        console: Where to.
+    """
+
+    def __init__(self, console: Console) -> None:
+        super().__init__()
+        self._console = console
+        self._bars: Progress | None = None
+        self._bar = TaskID(0)
+
+    def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
+        """Open the display."""
+        if self._console.is_terminal:
+            self._bars = Progress(
+                TextColumn("{task.description}"),
+                BarColumn(bar_width=24),
+                MofNCompleteColumn(),
+                TimeRemainingColumn(),
+                TextColumn("{task.fields[result]}"),
+                console=self._console,
+            )
+            self._bars.start()
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        """Start a bar."""
+        if self._bars is not None:
+            self._bar = self._bars.add_task(f"  epoch {epoch + 1:>3}", total=self.params["steps"], result="")
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
+        """Advance it."""
+        if self._bars is not None:
+            self._bars.advance(self._bar)
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        """Say how the epoch went."""
+        figures = logs or {}
+        result = f"loss {figures['loss']:.4f}  validation weighted ROC AUC {figures[VALIDATION_METRIC]:.4f}"
+        if self._bars is not None:
+            self._bars.update(self._bar, result=result)
+        else:
+            self._console.print(f"  epoch {epoch + 1:>3}  {result}")
+
+    def on_train_end(self, logs: dict[str, float] | None = None) -> None:
+        """Close the display."""
+        if self._bars is not None:
+            self._bars.stop()
+
+
+def show_event_log(console: Console, log: EventLog) -> None:
+    """One line about what was read."""
+    console.print(
+        f"  {log.num_sequences:,} sequences, {log.num_events:,} events of {len(set(log.event_types))} types, "
+        f"longest {log.lengths.max()}, label 1 on {log.labels.mean():.1%}"
+    )
+
+
+def show_split(console: Console, split: Split) -> None:
+    """One line a part."""
+    for name in ("fit", "validation", "calibration", "test"):
+        part: EventLog = getattr(split, name)
+        console.print(
+            f"  {name:<12}{part.num_sequences:>8,} sequences {part.num_events:>9,} events, label 1 on "
+            f"{part.labels.mean():.1%}"
+        )
+
+
+def show_comparison(console: Console, comparison: Comparison) -> None:
+    """The table of metrics and the verdict."""
+    first, second = comparison.figures
+    table = Table("metric", "model", "value", "95 % interval", title="Test period")
+    for metric, difference in comparison.differences.items():
+        for model, figures in comparison.figures.items():
+            table.add_row(metric, model, *_texts(figures[metric]))
+        table.add_row("", f"{first} - {second}", *_texts(difference), end_section=True)
+    console.print(table)
+    console.print(comparison.verdict)
+
+
+def _texts(figure: Interval) -> tuple[str, str]:
+    return f"{figure.value:.4f}", f"{figure.lower:.4f} to {figure.upper:.4f}"
