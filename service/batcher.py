@@ -79,9 +79,6 @@ class Batcher:
         self._wake_ups: SimpleQueue[asyncio.Future[None] | None] = SimpleQueue()
         self._endings: list[asyncio.Future[None]] = []
         self._is_draining = False
-        self._num_unanswered = 0
-        self._all_answered = asyncio.Event()
-        self._all_answered.set()
         self._threads = [threading.Thread(target=self._work, name=f"slot-{slot}", daemon=True) for slot in range(slots)]
         for thread in self._threads:
             thread.start()
@@ -114,17 +111,15 @@ class Batcher:
     async def drain(self) -> None:
         """Refuse new requests, answer every accepted one, then end the slots."""
         self._is_draining = True
-        await self._all_answered.wait()
         if not self._endings:
             self._endings = [asyncio.get_running_loop().create_future() for _ in self._threads]
             for ending in self._endings:
+                # Behind every wake-up: whoever is awake empties the line first.
                 self._wake_ups.put(ending)
         await asyncio.wait(self._endings)
 
     async def _answer(self, request: Request) -> None:
         self._accept(request)
-        self._num_unanswered += 1
-        self._all_answered.clear()
         loop = asyncio.get_running_loop()
         # Not call_at: an event loop's own clock may be coarser than the deadline's.
         timer = loop.call_later(request.deadline - request.since, self._expire, request) if request.is_timed else None
@@ -133,10 +128,9 @@ class Batcher:
         finally:
             if timer is not None:
                 timer.cancel()
-            self._withdraw(request)
-            self._num_unanswered -= 1
-            if not self._num_unanswered:
-                self._all_answered.set()
+            if request.num_waiting:
+                with self._lock:
+                    self._line.leave(request)
         if request.fault is not None:
             raise ModelFaultError(
                 "Expected a risk for each sequence of the request. Received: a failure of the model. "
@@ -168,12 +162,6 @@ class Batcher:
     def _expire(self, request: Request) -> None:
         if not request.answer.done():
             request.answer.set_result(False)
-        self._withdraw(request)
-
-    def _withdraw(self, request: Request) -> None:
-        if request.num_waiting:
-            with self._lock:
-                self._line.leave(request)
 
     def _settle(self, requests: list[Request], report: BatchReport) -> None:
         for request in requests:
@@ -236,7 +224,6 @@ class Batcher:
                 request.num_unscored -= len(rows)
                 if request in faults:
                     request.fault = faults[request]
-                    self._line.leave(request)
                 if request in faults or not request.num_unscored:
                     answered.append(request)
         return answered

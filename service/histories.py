@@ -132,7 +132,7 @@ def _from_minutes(sequence: SequenceBody, rules: Rules) -> History:
             "Expected 0 for the last event: the model was not trained to score between events. "
             f"Received: {minutes[-1]}. Count the minutes up to the last event.",
         )
-    _check_largest("/elapsed_minutes/{}", minutes, rules)
+    _check_largest("/elapsed_minutes/{}", minutes, rules, "Were seconds or milliseconds sent as minutes?")
     return event_types, minutes
 
 
@@ -160,7 +160,7 @@ def _from_times(sequence: SequenceBody, rules: Rules, now: datetime) -> History:
         raise _in_future("/as_of", str(sequence.get("as_of")), now)
 
     minutes: list[float] = elapsed_minutes(np.array(times, np.int64), scored_at).tolist()
-    _check_largest("/events/{}/time", minutes, rules)
+    _check_largest("/events/{}/time", minutes, rules, "Is the date right?")
     return [event["type"] for event in events], minutes
 
 
@@ -222,14 +222,14 @@ def _check_num_events(place: str, num_events: int, rules: Rules) -> None:
         )
 
 
-def _check_largest(place: str, minutes: list[float], rules: Rules) -> None:
+def _check_largest(place: str, minutes: list[float], rules: Rules, hint: str) -> None:
     """The oldest event the model uses bounds all later ones; what is truncated may be as old as it likes."""
     position = max(0, len(minutes) - rules.max_events)
     if minutes[position] > rules.max_elapsed_minutes:
         raise BrokenRuleError(
             place.format(position),
             f"Expected at most {rules.max_elapsed_minutes:.12g} minutes before the scoring moment, the longest the "
-            f"model takes. Received: {minutes[position]:.12g}. Were seconds or milliseconds sent as minutes?",
+            f"model takes. Received: {minutes[position]:.12g}. {hint}",
         )
 
 

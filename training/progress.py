@@ -82,15 +82,14 @@ def show_split(console: Console, split: Split) -> None:
 
 def show_comparison(console: Console, comparison: Comparison) -> None:
     """The table of metrics and the verdict."""
-    first, second = comparison.figures
     table = Table("metric", "model", "value", "95 % interval", title="Test period")
     for metric, difference in comparison.differences.items():
         for model, figures in comparison.figures.items():
             table.add_row(metric, model, *_texts(figures[metric]))
-        table.add_row("", f"{first} - {second}", *_texts(difference), end_section=True)
+        table.add_row("", "difference", *_texts(difference), end_section=True)
     console.print(table)
     console.print(comparison.verdict)
 
 
 def _texts(figure: Interval) -> tuple[str, str]:
-    return f"{figure.value:.4f}", f"{figure.lower:.4f} to {figure.upper:.4f}"
+    return f"{figure.value:.3f}", f"{figure.lower:.3f} to {figure.upper:.3f}"

@@ -66,9 +66,9 @@ def create_router(settings: Settings, lineup: LineUp, metrics: Metrics) -> APIRo
             histories.event_types, histories.elapsed_minutes, champion.vocabulary, champion.manifest.max_events
         )
         scores = await champion.score(batch, deadline)
-        _check_probabilities(scores)
+        answer = _answer(champion, histories, batch, scores)
         _count(batch, metrics)
-        return Response(_answer(champion, histories, batch, scores), media_type="application/json")
+        return Response(answer, media_type="application/json")
 
     return router
 
@@ -80,13 +80,19 @@ def _check_model(name: str | None, champion: LiveModel) -> None:
         raise UnknownModelError(message, (Fault("/model", message),))
 
 
-def _check_probabilities(scores: Scores) -> None:
-    """Raises ModelFaultError unless every risk is a probability; NaN compares false to everything."""
-    risks = np.concatenate((scores.risk, scores.auxiliary_risk))
+def _probabilities(scores: Scores) -> tuple[list[float], list[float]]:
+    """Risks and auxiliary risks as an answer shows them.
+
+    Raises:
+        ModelFaultError: Some are no probabilities; NaN compares false to everything.
+    """
+    risks = np.concatenate((scores.risk, scores.auxiliary_risk), dtype=np.float64)
     if not (risks.min() >= 0 and risks.max() <= 1):
         raise ModelFaultError(
             "Expected probabilities from the model. Received: something else. The artifact is at fault."
         )
+    shown = np.round(risks, _RISK_DECIMALS).tolist()
+    return shown[: len(scores.risk)], shown[len(scores.risk) :]
 
 
 def _count(batch: EncodedBatch, metrics: Metrics) -> None:
@@ -98,8 +104,7 @@ def _count(batch: EncodedBatch, metrics: Metrics) -> None:
 def _answer(champion: LiveModel, histories: Histories, batch: EncodedBatch, scores: Scores) -> bytes:
     rows = zip(
         histories.ids,
-        np.round(scores.risk.astype(np.float64), _RISK_DECIMALS).tolist(),
-        np.round(scores.auxiliary_risk.astype(np.float64), _RISK_DECIMALS).tolist(),
+        *_probabilities(scores),
         batch.events_used.tolist(),
         batch.events_truncated.tolist(),
         batch.unknown_events.tolist(),

@@ -84,14 +84,15 @@ StartService = Callable[..., Service]
 
 def _start(directory: Path, settings: dict[str, str]) -> Service:
     output, errors = directory / "output", directory / "errors"
-    process = subprocess.Popen(
-        [sys.executable, "-m", "service", "serve"],
-        cwd=ROOT,
-        env={**os.environ, "SEQRISK_PORT": "0", "SEQRISK_MAX_BATCH": "4", **settings},
-        stdout=output.open("wb"),
-        stderr=errors.open("wb"),
-        start_new_session=True,
-    )
+    with output.open("wb") as stdout, errors.open("wb") as stderr:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "service", "serve"],
+            cwd=ROOT,
+            env={**os.environ, "SEQRISK_PORT": "0", "SEQRISK_MAX_BATCH": "4", **settings},
+            stdout=stdout,
+            stderr=stderr,
+            start_new_session=True,
+        )
     return Service(process, output, errors)
 
 

@@ -34,7 +34,7 @@ def test_rows_of_several_requests_are_padded_to_the_shape() -> None:
 
     event_ids, elapsed_minutes = Call({narrow: rows(0), wide: rows(2, 0)}, num_rows=3, batch=4, time=2).arrays()
 
-    assert (event_ids.dtype, elapsed_minutes.dtype) == (np.int32, np.float32)
+    assert (event_ids.dtype.name, elapsed_minutes.dtype.name) == ("int32", "float32")
     assert event_ids.tolist() == [[PAY, 0], [PAY, LOGIN], [LOGIN, 0], [UNKNOWN_ID, 0]]
     assert elapsed_minutes.tolist() == [[1, 0], [2, 1], [1, 0], [0, 0]]
 

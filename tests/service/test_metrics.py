@@ -89,7 +89,7 @@ def test_names_follow_prometheus_rules() -> None:
 
 
 def test_the_operators_page_lists_every_metric_with_its_labels() -> None:
-    rows = re.findall(r"^\| `(seqrisk_\w+)` \| ([^|]*) \|", OPERATORS_PAGE.read_text(), flags=re.MULTILINE)
+    rows = re.findall(r"^\| `(seqrisk_\w+)` \|([^|]*)\|", OPERATORS_PAGE.read_text(), flags=re.MULTILINE)
     declared = {}
     for metric in vars(Metrics()).values():
         if hasattr(metric, "describe") and not isinstance(metric, CollectorRegistry):

@@ -72,11 +72,9 @@ def test_longer_sequences_never_make_a_short_one_long() -> None:
 
 def test_who_came_first_leaves_first() -> None:
     line = WaitingLine(BUCKETS)
-    come(line, 7)
-    come(line, 3)
-    come(line, 30)
+    first, second, third = come(line, *[7] * 8), come(line, *[3] * 8), come(line, *[30] * 8)
 
-    assert [call.time for call in leave_all(line)][0] == 8
+    assert [list(call.pieces) for call in leave_all(line)] == [[first], [second], [third]]
 
 
 def test_a_batch_less_than_half_full_is_run_smaller() -> None:

@@ -20,6 +20,7 @@ def test_training_twice_publishes_two_versions_with_the_same_figures(
     assert again.version == 2
     assert again.evaluation == artifact.manifest.evaluation
     assert again.golden_examples == artifact.manifest.golden_examples
+    assert again.provenance == artifact.manifest.provenance
 
 
 def test_a_run_shows_its_figures_its_version_and_how_to_serve_it(two_runs: tuple[Run, Run]) -> None:
@@ -28,15 +29,6 @@ def test_a_run_shows_its_figures_its_version_and_how_to_serve_it(two_runs: tuple
     assert "roc_auc_weighted" in output
     assert "Published refunds version 2" in output
     assert "SEQRISK_MODEL=refunds python -m service serve" in output
-
-
-def test_another_seed_is_taken_from_the_command_line(workplace: Path, tmp_path: Path, artifact: Artifact) -> None:
-    run = run_train(str(workplace / "refunds.toml"), "--repository", str(tmp_path), "--seed", "8")
-
-    assert run.exit_code == 0, run
-    manifest = Repository(tmp_path).open("refunds").manifest
-    assert manifest.provenance.seed == 8
-    assert manifest.golden_examples != artifact.manifest.golden_examples
 
 
 def test_a_wrong_configuration_or_log_is_one_sentence_and_a_failure(tmp_path: Path) -> None:

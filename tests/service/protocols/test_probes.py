@@ -1,7 +1,9 @@
+from pathlib import Path
+
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.service.conftest import Service
+from tests.service.conftest import StartService
 
 
 def test_the_process_is_alive(client: httpx.Client) -> None:
@@ -36,8 +38,8 @@ def test_prometheus_may_ask_for_openmetrics(client: httpx.Client) -> None:
     assert answer.text.endswith("# EOF\n")
 
 
-def test_the_port_is_open_while_the_model_loads(start_service: object, repository: object) -> None:
-    starting: Service = start_service(SEQRISK_REPOSITORY=str(repository))  # type: ignore[operator]
+def test_the_port_is_open_while_the_model_loads(start_service: StartService, repository: Path) -> None:
+    starting = start_service(SEQRISK_REPOSITORY=str(repository))
     with httpx.Client(base_url=starting.address(), timeout=60) as client:
         alive, ready, score = client.get("/livez"), client.get("/readyz"), client.post("/v1/score", content=b"{}")
 

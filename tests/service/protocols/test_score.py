@@ -1,6 +1,7 @@
 import json
 import socket
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -8,11 +9,10 @@ import numpy as np
 import pytest
 from pydantic import TypeAdapter
 
-from models.manifest import Manifest
 from models.repository import Repository
 from service.batcher import Scores
 from service.errors import ModelFaultError
-from service.protocols.score import _check_probabilities
+from service.protocols.score import _probabilities
 from service.schemas import ScoreAnswer
 from tests.service.conftest import MAX_EVENTS, Service
 
@@ -39,8 +39,8 @@ def _timed(history: dict[str, Any]) -> dict[str, Any]:
     return {"events": [{"type": kind, "time": time} for kind, time in zip(history["event_types"], times, strict=True)]}
 
 
-def test_the_golden_examples_come_back(client: httpx.Client, repository: object) -> None:
-    manifest: Manifest = Repository(str(repository)).open("tiny").manifest
+def test_the_golden_examples_come_back(client: httpx.Client, repository: Path) -> None:
+    manifest = Repository(repository).open("tiny").manifest
 
     scores = _score(
         client,
@@ -172,11 +172,15 @@ BAD_BODIES: dict[str, tuple[object, int, str, str, str]] = {
     "both forms": (
         _one(**SOUND, events=[{"type": "a", "time": TIME}]), 422, "invalid_request", "/sequences/0", "both forms",
     ),
-    "as_of beside minutes": (_one(**SOUND, as_of=TIME), 422, "invalid_request", "/sequences/0/as_of", "only with `events`"),
+    "as_of beside minutes": (
+        _one(**SOUND, as_of=TIME), 422, "invalid_request", "/sequences/0/as_of", "only with `events`",
+    ),
     "empty sequence": (_minutes(), 422, "invalid_request", "/sequences/0/event_types", "at least 1 element"),
     "no events": (_events(), 422, "invalid_request", "/sequences/0/events", "at least 1 element"),
     "too many events": (_minutes(*[0] * 31), 422, "invalid_request", "/sequences/0/event_types", "at most 30 events"),
-    "too many timed events": (_events(*[TIME] * 31), 422, "invalid_request", "/sequences/0/events", "at most 30 events"),
+    "too many timed events": (
+        _events(*[TIME] * 31), 422, "invalid_request", "/sequences/0/events", "at most 30 events",
+    ),
     "unequal lengths": (
         _one(event_types=["a", "b"], elapsed_minutes=[0]),
         422, "invalid_request", "/sequences/0/elapsed_minutes", "so 2. Received: 1",
@@ -197,8 +201,12 @@ BAD_BODIES: dict[str, tuple[object, int, str, str, str]] = {
         _one(event_types=["x" * 257], elapsed_minutes=[0]),
         422, "invalid_request", "/sequences/0/event_types/0", "at most 256 characters. Received: 257",
     ),
-    "minutes a string": (_minutes("5", 0), 422, "invalid_request", "/sequences/0/elapsed_minutes/0", "Expected a number"),
-    "minutes a boolean": (_minutes(1, False), 422, "invalid_request", "/sequences/0/elapsed_minutes/1", "Expected a number"),
+    "minutes a string": (
+        _minutes("5", 0), 422, "invalid_request", "/sequences/0/elapsed_minutes/0", "Expected a number",
+    ),
+    "minutes a boolean": (
+        _minutes(1, False), 422, "invalid_request", "/sequences/0/elapsed_minutes/1", "Expected a number",
+    ),
     "minutes null": (_minutes(None), 422, "invalid_request", "/sequences/0/elapsed_minutes/0", "Expected a number"),
     "minutes a number": (
         _one(event_types=["a"], elapsed_minutes=0),
@@ -209,7 +217,9 @@ BAD_BODIES: dict[str, tuple[object, int, str, str, str]] = {
         _minutes(3, 5, 0), 422, "invalid_request", "/sequences/0/elapsed_minutes/1", "Received: 5.0 after 3.0",
     ),
     "NaN": (_minutes(float("nan")), 422, "invalid_request", "/sequences/0/elapsed_minutes/0", "a finite number"),
-    "infinite": (_minutes(float("inf"), 0), 422, "invalid_request", "/sequences/0/elapsed_minutes/0", "a finite number"),
+    "infinite": (
+        _minutes(float("inf"), 0), 422, "invalid_request", "/sequences/0/elapsed_minutes/0", "a finite number",
+    ),
     "1e400": (
         b'{"sequences": [{"event_types": ["a"], "elapsed_minutes": [1e400]}]}',
         422, "invalid_request", "/sequences/0/elapsed_minutes/0", "a finite number",
@@ -233,7 +243,9 @@ BAD_BODIES: dict[str, tuple[object, int, str, str, str]] = {
         _events(TIME, "2016-03-01T01:35:59Z"),
         422, "invalid_request", "/sequences/0/events/1/time", "oldest first",
     ),
-    "future time": (_events(TIME, FUTURE), 422, "invalid_request", "/sequences/0/events/1/time", "a time that has come"),
+    "future time": (
+        _events(TIME, FUTURE), 422, "invalid_request", "/sequences/0/events/1/time", "a time that has come",
+    ),
     "absurdly old time": (
         _events("1970-01-01T00:00:00Z", TIME),
         422, "invalid_request", "/sequences/0/events/0/time", "at most 100000 minutes",
@@ -318,8 +330,10 @@ def test_an_answer_that_is_no_probability_is_the_models_fault(risk: float, outpu
     outputs = {"risk": sound, "auxiliary_risk": sound, output: np.array([0.1, risk], np.float32)}
 
     with pytest.raises(ModelFaultError):
-        _check_probabilities(Scores(**outputs))
+        _probabilities(Scores(**outputs))
 
 
-def test_every_probability_is_an_answer() -> None:
-    _check_probabilities(Scores(np.array([0, 1], np.float32), np.array([0.5, 1e-30], np.float32)))
+def test_every_probability_is_an_answer_with_eight_decimals() -> None:
+    scores = Scores(np.array([0, 1], np.float32), np.array([0.41, 1e-30], np.float32))
+
+    assert _probabilities(scores) == ([0, 1], [0.41, 0])
