@@ -36,8 +36,8 @@ format: $(VENV)/development ## Rewrite the code in the house format.
 	$(VENV)/bin/ruff format .
 
 bench: $(VENV)/development ## Measure the engine and the batcher (run it while nothing else runs).
-	$(PYTHON) tests/benchmarks/bench_engine.py
-	$(PYTHON) tests/benchmarks/bench_batcher.py
+	$(PYTHON) -m tests.benchmarks.bench_engine
+	$(PYTHON) -m tests.benchmarks.bench_batcher
 
 lock: $(VENV)/development ## Renew the lock files from pyproject.toml.
 	$(COMPILE) --extra cpu --extra service --extra training --extra dev -o $(LOCKS)/development.lock

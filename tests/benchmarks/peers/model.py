@@ -1,4 +1,4 @@
-"""The model as every peer runs it: the SavedModel's own signature over one padded batch, on one process-wide thread pool.
+"""The model as every peer runs it: the SavedModel's own signature over one padded batch.
 
 Competent use, no more: no `predict`, one encoding for all rows of a batch, one thread a core.
 """
@@ -38,7 +38,8 @@ class Model:
         )
         risk, auxiliary_risk = self.run(batch.event_ids, batch.elapsed_minutes)
         return [
-            {"risk": one, "auxiliary_risk": other} for one, other in zip(risk.tolist(), auxiliary_risk.tolist(), strict=True)
+            {"risk": one, "auxiliary_risk": other}
+            for one, other in zip(risk.tolist(), auxiliary_risk.tolist(), strict=True)
         ]
 
     def run(self, event_ids: Any, elapsed_minutes: Any) -> tuple[Any, Any]:

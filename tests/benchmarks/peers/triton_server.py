@@ -17,7 +17,9 @@ if __name__ == "__main__":
         return [column[:, None] for column in model.run(event_ids, elapsed_minutes)]
 
     port = int(os.environ["PORT"])
-    config = TritonConfig(http_port=port, grpc_port=port + 1, metrics_port=port + 2, http_address="127.0.0.1", log_verbose=0)
+    config = TritonConfig(
+        http_port=port, grpc_port=port + 1, metrics_port=port + 2, http_address="127.0.0.1", log_verbose=0
+    )
     with Triton(config=config) as triton:
         triton.bind(
             model_name="risk",
