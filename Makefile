@@ -10,7 +10,7 @@ COMPILE := $(VENV)/bin/uv pip compile pyproject.toml --universal --python-versio
 	--no-header --no-emit-index-url --no-annotate --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test train check format bench lock clean
+.PHONY: help serve test train check format bench bench-peers lock clean
 
 help: ## Show this list.
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -35,9 +35,13 @@ format: $(VENV)/development ## Rewrite the code in the house format.
 	$(VENV)/bin/ruff check --fix .
 	$(VENV)/bin/ruff format .
 
-bench: $(VENV)/development ## Measure the engine and the batcher (run it while nothing else runs).
+bench: $(VENV)/development ## Measure engine, batcher and service (run it while nothing else runs; needs wrk).
 	$(PYTHON) -m tests.benchmarks.bench_engine
 	$(PYTHON) -m tests.benchmarks.bench_batcher
+	$(PYTHON) -m tests.benchmarks.bench_service
+
+bench-peers: $(VENV)/development ## Measure other model servers on the same artifact beside ours (downloads them).
+	$(PYTHON) -m tests.benchmarks.bench_peers
 
 lock: $(VENV)/development ## Renew the lock files from pyproject.toml.
 	$(COMPILE) --extra cpu --extra service --extra training --extra dev -o $(LOCKS)/development.lock

@@ -1,7 +1,7 @@
 """The repository: where published models live, `<repository>/<name>/<version>/`, on a disk or any fsspec URL.
 
 Artifact     one verified version on the local disk
-Repository   names, versions, open, staging, publish
+Repository   names, versions, resolve, fingerprint, open, staging, publish
 """
 
 import hashlib
@@ -17,10 +17,9 @@ from pathlib import Path, PurePosixPath
 
 from fsspec.core import url_to_fs
 from fsspec.implementations.local import LocalFileSystem
+from fsspec.utils import tokenize
 
 from models.manifest import MANIFEST_FILE, MODEL_NAME_PATTERN, Draft, Manifest, ManifestError
-
-_READ_CHUNK_BYTES = 1 << 20
 
 
 class RepositoryError(RuntimeError):
@@ -55,7 +54,10 @@ class Repository:
 
     def __init__(self, url: str | Path, cache_directory: Path | None = None) -> None:
         self.url = str(url)
-        self._files, root = url_to_fs(self.url)
+        try:
+            self._files, root = url_to_fs(self.url)
+        except (ImportError, ValueError) as error:
+            raise RepositoryError(f"Expected a path or a URL that fsspec opens. Received: {url}: {error}.") from error
         self._root = PurePosixPath(root)
         self._is_local = isinstance(self._files, LocalFileSystem)
         self._cache_directory = cache_directory
@@ -74,6 +76,26 @@ class Repository:
             if self._files.exists(str(self._at(name, version) / MANIFEST_FILE))
         ]
 
+    def resolve(self, name: str, version: int | None = None) -> int:
+        """The version meant, by default the latest, if it is there.
+
+        Raises:
+            ArtifactNotFoundError: No such model or version.
+        """
+        if version is None:
+            return self._latest(name)
+        versions = self.versions(name)
+        if version not in versions:
+            raise ArtifactNotFoundError(
+                f"Expected version {version} of {name!r} in {self.url}. Received: versions {versions}."
+            )
+        return version
+
+    def fingerprint(self, name: str, version: int) -> str:
+        """A digest of names, sizes and times of a version's files: another one means that a file has changed."""
+        self._files.invalidate_cache()
+        return str(tokenize(self._files.find(str(self._at(name, version)), detail=True)))
+
     def open(self, name: str, version: int | None = None) -> Artifact:
         """Fetch a version (the latest by default) to the local disk and verify every digest.
 
@@ -82,12 +104,7 @@ class Repository:
             ManifestError: Its manifest breaks the schema or describes another model or version.
             DigestError: A file is changed, missing, or not in the manifest.
         """
-        if version is None:
-            version = self._latest(name)
-        elif version not in self.versions(name):
-            raise ArtifactNotFoundError(
-                f"Expected version {version} of {name!r} in {self.url}. Received: versions {self.versions(name)}."
-            )
+        version = self.resolve(name, version)
         directory = self._fetch(name, version)
         try:
             return Artifact(directory, _verified(directory, name, version))
@@ -104,9 +121,12 @@ class Repository:
         On a local repository it is a hidden neighbour of the versions, so that publishing is one rename.
         """
         parent = Path(str(self._root / name)) if self._is_local else None
-        if parent is not None:
-            parent.mkdir(parents=True, exist_ok=True)
-        directory = Path(tempfile.mkdtemp(prefix=".staging-", dir=parent))
+        try:
+            if parent is not None:
+                parent.mkdir(parents=True, exist_ok=True)
+            directory = Path(tempfile.mkdtemp(prefix=".staging-", dir=parent))
+        except OSError as error:
+            raise self._unwritable(error) from error
         try:
             yield directory
         finally:
@@ -129,9 +149,15 @@ class Repository:
         while True:
             manifest = Manifest.of(draft, version=version, created_at=datetime.now(UTC), files=digests)
             (staged / MANIFEST_FILE).write_bytes(manifest.to_json())
-            if self._move_in(staged, self._at(draft.name, version)):
-                return manifest
+            try:
+                if self._move_in(staged, self._at(draft.name, version)):
+                    return manifest
+            except OSError as error:
+                raise self._unwritable(error) from error
             version += 1
+
+    def _unwritable(self, error: OSError) -> RepositoryError:
+        return RepositoryError(f"Expected to write to the repository {self.url}. Received: {error}.")
 
     def _latest(self, name: str) -> int:
         versions = self.versions(name)
@@ -144,10 +170,10 @@ class Repository:
         return self._root / name / str(version)
 
     def _children(self, directory: PurePosixPath) -> list[str]:
-        if not self._files.isdir(str(directory)):
-            return []
         # A listing cache would hide what other processes publish.
         self._files.invalidate_cache()
+        if not self._files.isdir(str(directory)):
+            return []
         return sorted(PurePosixPath(str(path)).name for path in self._files.ls(str(directory), detail=False))
 
     def _numbers(self, name: str) -> list[int]:
@@ -161,6 +187,10 @@ class Repository:
         if self._cache_directory is None:
             raise RepositoryError(f"Expected a cache directory for the remote repository {self.url}. Received: none.")
         target = self._cache_directory / name / str(version)
+        manifest = self._files.cat_file(str(source / MANIFEST_FILE))
+        if target.exists() and (target / MANIFEST_FILE).read_bytes() != manifest:
+            # What was downloaded once has been replaced since, so it was no good.
+            shutil.rmtree(target)
         if not target.exists():
             target.parent.mkdir(parents=True, exist_ok=True)
             download = Path(tempfile.mkdtemp(prefix=".download-", dir=target.parent))
@@ -178,7 +208,8 @@ class Repository:
     def _move_in(self, staged: Path, target: PurePosixPath) -> bool:
         """Move `staged` to `target`; False if that is taken."""
         if self._is_local:
-            _flush(staged)
+            for entry in (staged, *staged.rglob("*")):
+                _flush(entry)
             try:
                 staged.chmod(0o755)
                 staged.rename(str(target))
@@ -186,7 +217,7 @@ class Repository:
                 if not Path(str(target)).exists():
                     raise
                 return False
-            _flush_directory(Path(str(target.parent)))
+            _flush(Path(str(target.parent)))
             return True
         if self._files.exists(str(target)):
             return False
@@ -204,11 +235,8 @@ def _digests(directory: Path) -> dict[str, str]:
 
 
 def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
     with path.open("rb") as file:
-        while chunk := file.read(_READ_CHUNK_BYTES):
-            digest.update(chunk)
-    return digest.hexdigest()
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _verified(directory: Path, name: str, version: int) -> Manifest:
@@ -233,16 +261,9 @@ def _verified(directory: Path, name: str, version: int) -> Manifest:
     return manifest
 
 
-def _flush(directory: Path) -> None:
-    """Force every file below `directory` to the disk, so that a rename cannot publish an empty one."""
-    for path in directory.rglob("*"):
-        if path.is_file():
-            with path.open("rb") as file:
-                os.fsync(file.fileno())
-
-
-def _flush_directory(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY)
+def _flush(path: Path) -> None:
+    """Force a file, or a directory's list of files, to the disk: a rename must not publish what is not there yet."""
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:

@@ -2,8 +2,6 @@
 
 import asyncio
 import json
-import logging
-import math
 import os
 import shlex
 import signal
@@ -18,8 +16,11 @@ import uvloop
 
 from models.manifest import Manifest
 from service.app import create_app
+from service.lifecycle import Lifecycle
 from service.lineup import LineUp
+from service.logs import configure_logging
 from service.metrics import Metrics
+from service.server import Server
 from service.settings import Settings, SettingsError
 
 EXIT_FAILED = 1
@@ -44,7 +45,7 @@ def serve() -> None:
         settings = Settings.from_environment()
     except SettingsError as error:
         _leave(EXIT_WRONG_SETTINGS, str(error))
-    _configure_logging(settings.log_level)
+    configure_logging(settings.log_level, settings.log_format)
     try:
         listener = _listen(settings.host, settings.port)
     except OSError as error:
@@ -54,22 +55,17 @@ def serve() -> None:
         fatal = runner.run(_serve(settings, listener))
     if fatal is not None:
         _leave(EXIT_WRONG_SETTINGS, str(fatal))
+    sys.stdout.flush()
+    # A thread that imports TensorFlow or compiles cannot be interrupted, and a normal exit would wait for it.
+    os._exit(0)
 
 
 async def _serve(settings: Settings, listener: socket.socket) -> SettingsError | None:
     """Serve until told to stop, or until loading shows that the settings cannot work: then the fault is returned."""
-    metrics = Metrics()
+    metrics, lifecycle = Metrics(), Lifecycle()
     lineup = LineUp(settings, metrics)
-    server = uvicorn.Server(
-        uvicorn.Config(
-            create_app(settings, lineup, metrics),
-            http="httptools",
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            timeout_graceful_shutdown=math.ceil(settings.request_timeout_seconds),
-        )
-    )
+    app = create_app(settings, lineup, metrics, lifecycle)
+    server = Server(app, settings, lifecycle, is_ready=lambda: lineup.status().state == "ready")
     address = _address(listener)
     print(f"Serving on {address} (documentation: {address}/docs). Loading the model …", flush=True)
     announcement = asyncio.create_task(_announce(lineup, server, address))
@@ -81,13 +77,13 @@ async def _serve(settings: Settings, listener: socket.socket) -> SettingsError |
 async def _announce(lineup: LineUp, server: uvicorn.Server, address: str) -> None:
     """Say on the terminal when the model answers; stop the server if it never will."""
     # The line-up loads in a thread and tells anyone who asks.
-    while (status := lineup.status()).state == "loading":  # noqa: ASYNC110
+    while lineup.status().state != "ready" and lineup.fatal is None:  # noqa: ASYNC110
         await asyncio.sleep(_POLL_SECONDS)
     if lineup.fatal is not None:
         server.should_exit = True
-    elif status.state == "ready":
-        manifest = lineup.champion().manifest
-        print(f"{manifest.name} version {manifest.version} is ready. Try:\n{_curl(manifest, address)}", flush=True)
+        return
+    manifest = lineup.champion().manifest
+    print(f"{manifest.name} version {manifest.version} is ready. Try:\n{_curl(manifest, address)}", flush=True)
 
 
 def _curl(manifest: Manifest, address: str) -> str:
@@ -108,20 +104,8 @@ def _address(listener: socket.socket) -> str:
     return f"http://[{host}]:{port}" if listener.family == socket.AF_INET6 else f"http://{host}:{port}"
 
 
-def _configure_logging(level: str) -> None:
-    """One line a record on standard error: time, level, file of ours or name of the library, message."""
-    logging.basicConfig(
-        level=level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr
-    )
-    # Its start and stop messages say nothing that ours do not.
-    logging.getLogger("uvicorn").setLevel(max(logging.WARNING, logging.getLogger().level))
-
-
 def _leave_on_signal(_: int, __: FrameType | None) -> NoReturn:
-    """Before the server takes signals over, and after it has finished in good order and hands them back.
-
-    A thread that imports TensorFlow or compiles cannot be interrupted, and a normal exit would wait for it.
-    """
+    """Before the server takes signals over nothing can be lost."""
     os._exit(0)
 
 

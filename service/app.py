@@ -1,6 +1,8 @@
 """The application: routes, lifespan, and the one place where errors become HTTP answers."""
 
-from collections.abc import AsyncIterator, Mapping
+import asyncio
+import logging
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from http import HTTPStatus
 
@@ -9,23 +11,34 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import RedirectResponse
 from starlette.exceptions import HTTPException
 
+from service.entrance import DirectRoute, Entrance, unexpected
 from service.errors import InvalidRequestError, ServiceError, UnknownPathError, WrongMethodError
 from service.faults import received, structural_faults
+from service.intake import Intake
+from service.lifecycle import Lifecycle
 from service.lineup import LineUp
-from service.metrics import Metrics, RequestMetrics, route_template
+from service.metrics import Metrics
 from service.protocols import catalogue, probes, score
-from service.schemas import SCORE_REQUEST, ErrorAnswer, FaultBody
+from service.reader import Reader
+from service.reading import Reading
+from service.refusals import Refusals
+from service.schemas import SCORE_REQUEST, ErrorAnswer
 from service.settings import Settings
 
+logger = logging.getLogger(__name__)
 
-def create_app(settings: Settings, lineup: LineUp, metrics: Metrics) -> FastAPI:
+
+def create_app(settings: Settings, lineup: LineUp, metrics: Metrics, lifecycle: Lifecycle) -> Entrance:
     """The service's ASGI application.
 
     Args:
         settings: What the operator chose.
         lineup: The served model; started and stopped with the application.
         metrics: Where everything is counted.
+        lifecycle: Says when the process is to stop.
     """
+    intake, reader, refusals = Intake(settings.max_waiting_bytes), Reader(), Refusals(metrics)
+    metrics.waiting_bytes.set_function(lambda: intake.waiting_bytes)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -33,7 +46,8 @@ def create_app(settings: Settings, lineup: LineUp, metrics: Metrics) -> FastAPI:
         try:
             yield
         finally:
-            await lineup.stop()
+            await _stop(lineup, settings.drain_timeout_seconds)
+            await reader.close()
 
     app = FastAPI(
         title="seqrisk",
@@ -44,14 +58,26 @@ def create_app(settings: Settings, lineup: LineUp, metrics: Metrics) -> FastAPI:
         redirect_slashes=False,
         responses={"default": {"model": ErrorAnswer, "description": "Every answer that is no success."}},
     )
-    app.include_router(score.create_router(settings, lineup, metrics))
-    app.include_router(catalogue.create_router(settings, lineup))
-    app.include_router(probes.create_router(lineup, metrics))
+    routers = (
+        score.create_router(settings, lineup, metrics, intake, Reading(settings, intake, reader)),
+        catalogue.create_router(settings, lineup),
+        probes.create_router(lineup, metrics, lifecycle),
+    )
+    for router in routers:
+        app.include_router(router)
     app.add_api_route("/", _to_documentation, include_in_schema=False)
     _document_score_request(app, settings)
-    _add_error_handlers(app, metrics)
-    app.add_middleware(RequestMetrics, metrics=metrics)
-    return app
+    _add_error_handlers(app, refusals)
+    direct_routes = [route for router in routers for route in router.routes if isinstance(route, DirectRoute)]
+    return Entrance(app, direct_routes=direct_routes, metrics=metrics, refusals=refusals, lifecycle=lifecycle)
+
+
+async def _stop(lineup: LineUp, timeout_seconds: float) -> None:
+    try:
+        async with asyncio.timeout(timeout_seconds):
+            await lineup.stop()
+    except TimeoutError:
+        logger.warning("The model is still at work %.0f s after it was told to stop; not waiting.", timeout_seconds)
 
 
 def _document_score_request(app: FastAPI, settings: Settings) -> None:
@@ -68,37 +94,30 @@ async def _to_documentation() -> RedirectResponse:
     return RedirectResponse("/docs")
 
 
-def _add_error_handlers(app: FastAPI, metrics: Metrics) -> None:
-    def refuse(request: Request, error: ServiceError, headers: Mapping[str, str] | None = None) -> Response:
-        metrics.rejects.labels(route_template(request.scope), error.code).inc()
-        headers = dict(headers or {})
-        if error.retry_after_seconds is not None:
-            headers["Retry-After"] = str(error.retry_after_seconds)
-        details = [FaultBody(pointer=fault.pointer, message=fault.message) for fault in error.details]
-        envelope = ErrorAnswer(error=error.message, code=error.code, details=details)
-        return Response(envelope.model_dump_json(), error.status, headers, "application/json")
-
+def _add_error_handlers(app: FastAPI, refusals: Refusals) -> None:
     @app.exception_handler(ServiceError)
     async def on_service_error(request: Request, error: ServiceError) -> Response:
-        return refuse(request, error)
+        return refusals.answer(request.scope, error)
 
     @app.exception_handler(HTTPStatus.NOT_FOUND)
     async def on_unknown_path(request: Request, _: HTTPException) -> Response:
         expected = "Expected a path of this service, as listed at /docs"
-        return refuse(request, UnknownPathError(f"{expected}. Received: {received(request.url.path)}."))
+        return refusals.answer(request.scope, UnknownPathError(f"{expected}. Received: {received(request.url.path)}."))
 
     @app.exception_handler(HTTPStatus.METHOD_NOT_ALLOWED)
     async def on_wrong_method(request: Request, refusal: HTTPException) -> Response:
         headers = refusal.headers or {}
         expected = f"Expected the method {headers['Allow']} on this path"
-        return refuse(request, WrongMethodError(f"{expected}. Received: {request.method[:20]}."), headers)
+        return refusals.answer(
+            request.scope, WrongMethodError(f"{expected}. Received: {request.method[:20]}."), headers
+        )
 
     @app.exception_handler(RequestValidationError)
     async def on_invalid_parameter(request: Request, error: RequestValidationError) -> Response:
         details = tuple(structural_faults(error.errors()))
-        return refuse(request, InvalidRequestError(details[0].message, details))
+        return refusals.answer(request.scope, InvalidRequestError(details[0].message, details))
 
     @app.exception_handler(Exception)
     async def on_unexpected(request: Request, _: Exception) -> Response:
         # Starlette raises it again once this is sent, and the server logs its trace.
-        return refuse(request, ServiceError("The service failed over this request; its log says why."))
+        return refusals.answer(request.scope, unexpected())

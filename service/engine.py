@@ -3,13 +3,14 @@
 DeviceError           the device asked for is not there
 SignatureError        the artifact does not answer as the contract says
 UnknownBucketError    nothing is compiled for these arrays
+Programs              what was compiled so far in this process
 Engine                the artifact, compiled
 """
 
 import logging
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Literal
@@ -22,6 +23,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from service.buckets import Buckets
+from service.graph_digest import graph_digest
 from service.settings import SettingsError
 
 _INPUTS = {"event_ids", "elapsed_minutes"}
@@ -29,7 +31,11 @@ _OUTPUTS = {"risk", "auxiliary_risk"}
 
 logger = logging.getLogger(__name__)
 
-_Program = Callable[[NDArray[np.int32], NDArray[np.float32]], NDArray[np.float32]]
+_Program = Callable[[NDArray[np.int32], NDArray[np.float32], Sequence[tf.Tensor]], NDArray[np.float32]]
+
+Programs = dict[tuple[str, int, int], _Program]
+"""Compiled programs by their graph, batch and time. Weights are arguments of a program, so all versions with
+one graph share it. None is ever dropped: TensorFlow would keep its code all the same, and compile it again."""
 
 
 class DeviceError(SettingsError):
@@ -54,6 +60,8 @@ class Engine:
         device: `auto` takes a GPU if there is one; `cpu` leaves GPUs alone.
         buckets: The shapes to compile.
         slots: Calls that run side by side.
+        programs: What engines before this one have compiled; added to. By default nothing. One engine at a time may
+            warm up with it.
         compile_cache_directory: Where compiled programs outlive the process; None keeps none.
         on_compile: Called each time a program is traced, so that a count of it proves that no request ever compiles.
 
@@ -69,6 +77,7 @@ class Engine:
         device: Literal["auto", "cpu", "gpu"],
         buckets: Buckets,
         slots: int,
+        programs: Programs | None = None,
         compile_cache_directory: Path | None = None,
         on_compile: Callable[[], None],
     ) -> None:
@@ -78,16 +87,20 @@ class Engine:
         self._slots = slots
         self._on_compile = on_compile
         with tf.device(self._device):
-            # Holds the weights: the signature refers to them weakly.
-            self._model = tf.saved_model.load(str(directory))
-        self._signature = _signature(self._model, directory)
+            model = tf.saved_model.load(str(directory))
+        self._signature = _signature(model, directory)
+        # All that stays of the model: the rest is a few ten thousand objects in cycles, for the collector to take.
+        self._weights = list(self._signature.captured_inputs)
+        self._graph = _graph(self._signature)
+        self._compiled: Programs = {} if programs is None else programs
         self._programs: dict[tuple[int, ...], _Program] = {}
 
-    def warm_up(self, on_progress: Callable[[int], None]) -> None:
-        """Compile every bucket and run it once, several side by side: XLA compiles without the GIL.
+    def warm_up(self, on_progress: Callable[[int], None], *, num_threads: int | None = None) -> None:
+        """Compile every bucket that is not yet compiled, and run each once. XLA compiles without the GIL.
 
         Args:
             on_progress: Called from any thread with the number of buckets ready; what it raises ends the warm-up.
+            num_threads: Buckets compiled side by side; by default one a slot.
         """
         shapes: SimpleQueue[tuple[int, int]] = SimpleQueue()
         for shape in self._buckets.shapes:
@@ -97,8 +110,7 @@ class Engine:
         def compile_next() -> None:
             try:
                 while not faults:
-                    batch, time = shapes.get_nowait()
-                    self._programs[batch, time] = self._compile(batch, time)
+                    self._warm_up_bucket(*shapes.get_nowait())
                     on_progress(len(self._programs))
             except Empty:
                 pass
@@ -106,13 +118,15 @@ class Engine:
                 faults.append(fault)
 
         # Daemons: the end of the process must not wait for compilations nobody needs any more.
-        threads = [threading.Thread(target=compile_next, name="compile", daemon=True) for _ in range(self._slots)]
+        num_threads = num_threads or self._slots
+        threads = [threading.Thread(target=compile_next, name="compile", daemon=True) for _ in range(num_threads)]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
         if faults:
             raise faults[0]
+        del self._signature
 
     def run(
         self, event_ids: NDArray[np.int32], elapsed_minutes: NDArray[np.float32]
@@ -135,36 +149,58 @@ class Engine:
                 f"Expected two arrays of the shape of a warm bucket, one of {sorted(self._programs)}. "
                 f"Received: {event_ids.shape} and {elapsed_minutes.shape}."
             )
-        risk, auxiliary_risk = program(event_ids, elapsed_minutes)
+        risk, auxiliary_risk = program(event_ids, elapsed_minutes, self._weights)
         return risk, auxiliary_risk
 
-    def _compile(self, batch: int, time: int) -> _Program:
-        specification = (tf.TensorSpec((batch, time), tf.int32), tf.TensorSpec((batch, time), tf.float32))
+    def _warm_up_bucket(self, batch: int, time: int) -> None:
+        key = (self._graph, batch, time)
+        if key not in self._compiled:
+            self._compiled[key] = _compile(self._signature, self._device, (batch, time), self._on_compile)
+        program = self._compiled[key]
+        program(np.ones((batch, time), np.int32), np.zeros((batch, time), np.float32), self._weights)
+        self._programs[batch, time] = program
 
-        @tf.function(input_signature=specification, jit_compile=True, autograph=False)
-        def compiled(event_ids: tf.Tensor, elapsed_minutes: tf.Tensor) -> tf.Tensor:
-            self._on_compile()
-            answer = self._signature(event_ids=event_ids, elapsed_minutes=elapsed_minutes)
-            # One tensor, so that one copy brings both back from the device.
-            return tf.stack((answer["risk"], answer["auxiliary_risk"]))
 
-        @tf.function(input_signature=specification, autograph=False)
-        def placed(event_ids: tf.Tensor, elapsed_minutes: tf.Tensor) -> tf.Tensor:
-            with tf.device(self._device):
-                return compiled(event_ids, elapsed_minutes)
+def _compile(
+    signature: tf.types.experimental.ConcreteFunction,
+    device: str,
+    shape: tuple[int, int],
+    on_compile: Callable[[], None],
+) -> _Program:
+    """A signature as a program for one shape, with its weights as arguments; XLA compiles it when it first runs."""
+    weights = [tf.TensorSpec(weight.shape, weight.dtype) for weight in signature.captured_inputs]
+    specification = (tf.TensorSpec(shape, tf.int32), tf.TensorSpec(shape, tf.float32), *weights)
+    outputs = sorted(signature.structured_outputs)
+    output_types = [signature.structured_outputs[output].dtype for output in outputs]
 
-        function = placed.get_concrete_function()
-        captured = list(function.captured_inputs)
+    @tf.function(input_signature=specification, jit_compile=True, autograph=False)
+    def compiled(event_ids: tf.Tensor, elapsed_minutes: tf.Tensor, *weights: tf.Tensor) -> tf.Tensor:
+        on_compile()
+        # Below a signature is a function of its inputs, then its weights; inputs and outputs are in order of name.
+        answers = tf.raw_ops.StatefulPartitionedCall(
+            args=[elapsed_minutes, event_ids, *weights], Tout=output_types, f=signature
+        )
+        answer = dict(zip(outputs, answers, strict=True))
+        # One tensor, so that one copy brings both back from the device.
+        return tf.stack((answer["risk"], answer["auxiliary_risk"]))
 
-        def program(event_ids: NDArray[np.int32], elapsed_minutes: NDArray[np.float32]) -> NDArray[np.float32]:
-            # The operation a concrete function's own call ends in, without the 0.2 ms of Python in front of it.
-            (risks,) = tf.raw_ops.StatefulPartitionedCall(
-                args=[event_ids, elapsed_minutes, *captured], Tout=[tf.float32], f=function
-            )
-            return risks.numpy()
+    @tf.function(input_signature=specification, autograph=False)
+    def placed(*arguments: tf.Tensor) -> tf.Tensor:
+        with tf.device(device):
+            return compiled(*arguments)
 
-        program(np.ones((batch, time), np.int32), np.zeros((batch, time), np.float32))
-        return program
+    function = placed.get_concrete_function()
+
+    def program(
+        event_ids: NDArray[np.int32], elapsed_minutes: NDArray[np.float32], weights: Sequence[tf.Tensor]
+    ) -> NDArray[np.float32]:
+        # The operation a concrete function's own call ends in, without the 0.2 ms of Python in front of it.
+        (risks,) = tf.raw_ops.StatefulPartitionedCall(
+            args=[event_ids, elapsed_minutes, *weights], Tout=[tf.float32], f=function
+        )
+        return risks.numpy()
+
+    return program
 
 
 def _configure_process(slots: int, compile_cache_directory: Path | None) -> None:
@@ -209,3 +245,13 @@ def _signature(model: tf.Module, directory: Path) -> tf.types.experimental.Concr
             f"Received: from {sorted(inputs)} to {sorted(outputs)}."
         )
     return signature
+
+
+def _graph(signature: tf.types.experimental.ConcreteFunction) -> str:
+    """A digest that is the same for two signatures if they differ in nothing but the values of their weights."""
+    digest = graph_digest(signature.function_def, signature.graph.as_graph_def().library.function)
+    shapes = [
+        tf.raw_ops.VariableShape(input=weight).numpy().tolist() if weight.dtype == tf.resource else weight.shape
+        for weight in signature.captured_inputs
+    ]
+    return f"{digest} {sorted(signature.structured_outputs)} {shapes}"

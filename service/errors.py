@@ -36,6 +36,7 @@ class ServiceError(Exception):
     status: ClassVar[HTTPStatus] = HTTPStatus.INTERNAL_SERVER_ERROR
     code: ClassVar[str] = "internal_error"
     retry_after_seconds: ClassVar[int | None] = None
+    closes_connection: ClassVar[bool] = False
 
     def __init__(self, message: str, details: tuple[Fault, ...] = ()) -> None:
         super().__init__(message)
@@ -48,6 +49,21 @@ class MalformedJsonError(ServiceError):
 
     status = HTTPStatus.BAD_REQUEST
     code = "malformed_json"
+
+
+class InvalidHeaderError(ServiceError):
+    """A header of ours has a value that means nothing."""
+
+    status = HTTPStatus.BAD_REQUEST
+    code = "invalid_header"
+
+
+class SlowBodyError(ServiceError):
+    """The body was not complete when the request's time ran out; the rest of it is not waited for."""
+
+    status = HTTPStatus.REQUEST_TIMEOUT
+    code = "slow_body"
+    closes_connection = True
 
 
 class InvalidRequestError(ServiceError):
@@ -72,7 +88,7 @@ class UnsupportedEncodingError(ServiceError):
 
 
 class ClientGoneError(ServiceError):
-    """The connection closed before the body was complete; nobody reads this answer, the metrics count it."""
+    """The connection closed before the answer was there; nobody reads this one, the metrics count it."""
 
     status = HTTPStatus.BAD_REQUEST
     code = "client_gone"
@@ -100,7 +116,7 @@ class UnknownModelError(ServiceError):
 
 
 class NotReadyError(ServiceError):
-    """The model is still being loaded, verified or warmed, or could not be."""
+    """The model is still being loaded, verified or warmed, or could not be; or the service is about to stop."""
 
     status = HTTPStatus.SERVICE_UNAVAILABLE
     code = "not_ready"

@@ -1,86 +1,39 @@
-"""The line-up: the served version, loaded, verified and warm before it answers anything.
+"""The line-up: which versions answer, loaded, verified and warm before they do, and changed under way."""
 
-ModelStatus    what can be told about the served model at any moment
-LiveModel      one version, ready to score
-LineUp         the champion, loaded in the background
-"""
-
-import gc
+import asyncio
 import logging
+import math
 import os
 import threading
-from collections.abc import Callable
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import replace
 from time import perf_counter
-from typing import Literal
+from typing import TYPE_CHECKING
 
-from models.manifest import Manifest
-from models.repository import ArtifactNotFoundError, Repository
-from models.sequences import EncodedBatch, Vocabulary
-from service.batcher import Batcher, BatchReport, Scores
-from service.buckets import Buckets
+from models.repository import ArtifactNotFoundError
+from service.challenger import Challenger
 from service.errors import NotReadyError
-from service.golden import verify
+from service.live_model import LiveModel, load, relieve_collector
 from service.metrics import Metrics
+from service.pair import Pair
 from service.settings import Settings, SettingsError
+from service.source import Source
+from service.versions import ModelStatus, Versions, VersionStatus, objection
+
+if TYPE_CHECKING:
+    from service.engine import Programs
 
 logger = logging.getLogger(__name__)
 
-Report = Callable[[str], None]
-
-
-@dataclass(frozen=True, slots=True)
-class ModelStatus:
-    """What can be told about the served model at one moment.
-
-    Attributes:
-        name: Its name, once known.
-        version: Its version, once known.
-        state: `ready` means verified and warm.
-        reason: What is being done, or what went wrong; empty when ready.
-        manifest: Its manifest, once its files are verified.
-    """
-
-    name: str | None
-    version: int | None
-    state: Literal["loading", "ready", "failed"]
-    reason: str
-    manifest: Manifest | None
-
-
-class LiveModel:
-    """One version, loaded, verified and warm.
-
-    Args:
-        manifest: Its manifest.
-        vocabulary: The manifest's.
-        batcher: Scores with it.
-    """
-
-    def __init__(self, manifest: Manifest, vocabulary: Vocabulary, batcher: Batcher) -> None:
-        self.manifest = manifest
-        self.vocabulary = vocabulary
-        self._batcher = batcher
-
-    async def score(self, batch: EncodedBatch, deadline: float | None) -> Scores:
-        """Score encoded histories; arguments and errors are those of `Batcher.score`."""
-        return await self._batcher.score(batch, deadline)
-
-    async def drain(self) -> None:
-        """Answer what was accepted, accept nothing more."""
-        await self._batcher.drain()
-
 
 class LineUp:
-    """The served model. It is loaded in a thread of its own, so that probes are answered meanwhile.
+    """The served versions. A thread of its own looks for them and loads them, while others answer and probes ask.
 
-    A fault of the artifact leaves the process up and not ready, its reason readable. Settings that can never work
-    (no such model, version or device; several models and none chosen) are kept in `fatal` before the status turns to
-    failed, and whoever started the process is to end it with that sentence.
+    A fault of an artifact leaves the process up, the reason readable, and whatever answered answering. Settings that
+    can never work (no such model, version or device; several models and none chosen) are kept in `fatal` before the
+    status turns to failed, and whoever started the process is to end it with that sentence.
 
     Args:
-        settings: Which model, on which device.
+        settings: Which versions, on which device.
         metrics: Where loading and batches are counted.
     """
 
@@ -88,9 +41,18 @@ class LineUp:
         self.fatal: SettingsError | None = None
         self._settings = settings
         self._metrics = metrics
+        self._programs: Programs = {}
+        self._versions = Versions(settings.version, settings.challenger_version)
+        self._source: Source | None = None
         self._champion: LiveModel | None = None
-        self._is_stopping = False
+        self._challenger: Challenger | None = None
+        self._leaving: LiveModel | Challenger | None = None
+        self._loading: VersionStatus | None = None
+        self._stopping = threading.Event()
         self._status = ModelStatus(settings.model, None, "loading", "Loading has not begun.", None)
+        metrics.waiting_sequences.set_function(lambda: 0 if self._champion is None else self._champion.num_waiting)
+        metrics.challenger_rank_correlation.set(math.nan)
+        metrics.challenger_ready.set_function(lambda: self._challenger is not None)
 
     @property
     def name(self) -> str | None:
@@ -100,6 +62,15 @@ class LineUp:
     def status(self) -> ModelStatus:
         """The served model at this moment."""
         return self._status
+
+    def versions(self) -> list[VersionStatus]:
+        """Every version at this moment, ascending."""
+        champion, challenger = self._champion, self._challenger
+        return self._versions.statuses(
+            None if champion is None else champion.manifest,
+            None if challenger is None else challenger.model.manifest,
+            self._loading,
+        )
 
     def champion(self) -> LiveModel:
         """The version that answers.
@@ -113,129 +84,166 @@ class LineUp:
             raise NotReadyError(f"Expected a verified and warm model. Received: {status.state}. {status.reason}")
         return champion
 
+    def pair(self) -> Pair:
+        """Who answers a request that has just come.
+
+        Raises:
+            NotReadyError: As `champion`; the challenger is not waited for.
+        """
+        champion, challenger = self.champion(), self._challenger
+        if challenger is not None and objection(champion.manifest, challenger.model.manifest):
+            challenger = None
+        return Pair(champion, challenger)
+
     async def start(self) -> None:
         """Begin to load; returns at once."""
+        self._loop = asyncio.get_running_loop()
         # A daemon: an import or a compilation under way must not hold up the end of the process.
-        threading.Thread(target=self._load, name="load", daemon=True).start()
+        threading.Thread(target=self._follow, name="load", daemon=True).start()
 
     async def stop(self) -> None:
-        """Give up loading, or answer every accepted request and accept no more."""
-        self._is_stopping = True
+        """Give up loading, answer every accepted request and accept no more."""
+        self._stopping.set()
+        for one in (self._leaving, self._challenger, self._champion):
+            if one is not None:
+                await one.drain()
+
+    def _follow(self) -> None:
+        """The loading thread's life: keep the line-up as settings and repository want it."""
+        while not self._stopping.is_set():
+            try:
+                self._look()
+            except SettingsError as error:
+                self.fatal = error
+                self._fail(error)
+                return
+            except Exception as error:
+                if self._stopping.is_set():
+                    return
+                logger.exception("The repository could not be read.")
+                self._metrics.repository_failures.inc()
+                self._fail(error)
+            if not self._settings.poll_seconds:
+                return
+            self._stopping.wait(self._settings.poll_seconds)
+
+    def _look(self) -> None:
+        """Look at the repository once, and do what has to be done."""
+        if self._source is None:
+            self._report("Looking for the model.")
+            self._source = Source(self._settings)
+            self._status = replace(self._status, name=self._source.name)
+        self._versions.update(self._source.versions(), self._source.fingerprint)
+        self._metrics.model_newest_refused_version.set(self._versions.newest_refused)
+        self._renew_champion(self._source)
         if self._champion is not None:
-            await self._champion.drain()
+            self._renew_challenger(self._source)
 
-    def _load(self) -> None:
-        started_at = perf_counter()
-        try:
-            champion = self._load_champion()
-        except _StoppedError:
+    def _renew_champion(self, source: Source) -> None:
+        champion = self._champion
+        current = None if champion is None else champion.manifest.version
+        wanted = self._versions.wanted(current)
+        if wanted is None or wanted == current:
             return
-        except SettingsError as error:
-            self.fatal = error
-            self._fail(error)
-        except Exception as error:
-            logger.exception("The model could not be loaded.")
-            self._fail(error)
-        else:
-            self._go_live(champion, perf_counter() - started_at)
+        started_at = perf_counter()
+        num_cores = os.cpu_count() or 1
+        # While requests are answered, compiling leaves them the other cores.
+        compile_threads = num_cores if champion is None else 1
+        new = self._load(source, wanted, slots=self._settings.slots or num_cores, compile_threads=compile_threads)
+        if new is not None:
+            self._go_live(new, perf_counter() - started_at)
 
-    def _load_champion(self) -> LiveModel:
-        repository = Repository(self._settings.repository, self._settings.cache_directory)
-        self._report(f"Looking for the model in {repository.url}.")
-        name = self._choose_name(repository)
-        version = None if self._settings.version == "latest" else self._settings.version
-        self._status = replace(self._status, name=name, version=version)
+    def _renew_challenger(self, source: Source) -> None:
+        version, challenger = self._settings.challenger_version, self._challenger
+        if version is None:
+            return
+        if challenger is not None and version not in self._versions.available:
+            self._challenger = None
+            self._let_go(challenger)
+            logger.info("The challenger, version %d, has left the repository.", version)
+        elif challenger is None and self._versions.may_load(version):
+            model = self._load(source, version, slots=1, compile_threads=1)
+            if model is not None:
+                self._challenger = Challenger(model, self._settings, self._metrics)
+                logger.info("Version %d is the challenger.", version)
 
-        self._report("Fetching the artifact and verifying its digests.")
+    def _load(self, source: Source, version: int, *, slots: int, compile_threads: int) -> LiveModel | None:
+        """A version, verified and warm; None if it is refused."""
+        # Before anything is read: what changes from here on is worth another attempt.
+        fingerprint = source.fingerprint(version)
+        self._loading = VersionStatus(version, "loading", "")
         try:
-            artifact = repository.open(name, version)
-        except ArtifactNotFoundError as error:
-            raise SettingsError(f"Wrong settings: SEQRISK_MODEL or SEQRISK_VERSION: {error}") from error
-        self._status = replace(self._status, version=artifact.manifest.version, manifest=artifact.manifest)
-        return load(artifact.directory, artifact.manifest, self._settings, self._metrics, self._report)
-
-    def _choose_name(self, repository: Repository) -> str:
-        if self._settings.model is not None:
-            return self._settings.model
-        names = repository.names()
-        if len(names) != 1:
-            raise SettingsError(
-                f"Wrong settings: SEQRISK_MODEL: Expected the name of a model, or a repository with exactly one. "
-                f"Received: no name, and {', '.join(names) or 'no model'} in {repository.url}."
+            self._report("Fetching the artifact and verifying its digests.")
+            if self._champion is None:
+                self._status = replace(self._status, version=version, manifest=None)
+            artifact = source.open(version)
+            if self._champion is None:
+                self._status = replace(self._status, manifest=artifact.manifest)
+            return load(
+                artifact,
+                self._settings,
+                self._metrics,
+                self._report,
+                programs=self._programs,
+                slots=slots,
+                compile_threads=compile_threads,
             )
-        return names[0]
+        except (ArtifactNotFoundError, SettingsError, _StoppedError):
+            raise
+        except Exception as error:
+            self._refuse(version, error, fingerprint)
+            return None
+        finally:
+            self._loading = None
+            relieve_collector()
 
     def _report(self, reason: str) -> None:
-        if self._is_stopping:
+        if self._stopping.is_set():
             raise _StoppedError
-        self._status = replace(self._status, reason=reason)
+        if self._loading is not None:
+            self._loading = replace(self._loading, reason=reason)
+        if self._champion is None:
+            self._status = replace(self._status, state="loading", reason=reason)
+
+    def _refuse(self, version: int, error: Exception, fingerprint: str) -> None:
+        logger.error("Version %d is refused.", version, exc_info=error)
+        self._versions.refuse(version, _reason(error), fingerprint)
+        self._metrics.model_loads.labels("refused").inc()
+        self._metrics.model_newest_refused_version.set(self._versions.newest_refused)
+        self._fail(error)
 
     def _fail(self, error: Exception) -> None:
-        reason = str(error) or type(error).__name__
-        self._status = replace(self._status, state="failed", reason=reason)
-        logger.error("Not ready, and will not be: %s", reason)
+        """Say why nothing answers, if nothing does."""
+        if self._champion is None:
+            self._status = replace(self._status, state="failed", reason=_reason(error))
+            logger.error("Not ready: %s", _reason(error))
 
-    def _go_live(self, champion: LiveModel, load_seconds: float) -> None:
-        # All of TensorFlow's objects stay for good: a collector that walks them would stall requests by 0.2 s.
-        gc.collect()
-        gc.freeze()
-        manifest = champion.manifest
+    def _go_live(self, new: LiveModel, load_seconds: float) -> None:
+        former, self._champion = self._champion, new
+        manifest = new.manifest
+        self._status = ModelStatus(manifest.name, manifest.version, "ready", "", manifest)
+        self._metrics.model_loads.labels("live").inc()
         self._metrics.model_info.labels(manifest.name, str(manifest.version)).set(1)
         self._metrics.model_load_seconds.set(load_seconds)
         self._metrics.model_ready.set(1)
-        self._champion = champion
-        self._status = replace(self._status, state="ready", reason="")
         logger.info("Ready: %s version %d, after %.1f s.", manifest.name, manifest.version, load_seconds)
+        if former is not None:
+            self._metrics.model_swaps.inc()
+            self._metrics.model_info.remove(manifest.name, str(former.manifest.version))
+            if self._challenger is not None:
+                self._challenger.agreement.forget()
+            self._let_go(former)
+
+    def _let_go(self, former: LiveModel | Challenger) -> None:
+        """Wait until nobody needs it any more."""
+        self._leaving = former
+        asyncio.run_coroutine_threadsafe(former.drain(), self._loop).result()
+        self._leaving = None
 
 
 class _StoppedError(Exception):
     """Nobody waits for the model any more."""
 
 
-def load(directory: Path, manifest: Manifest, settings: Settings, metrics: Metrics, report: Report) -> LiveModel:
-    """Make an artifact answer: compile every bucket, prove the golden examples, give it its slots.
-
-    Args:
-        directory: The artifact, its digests verified.
-        manifest: The artifact's.
-        settings: Device, slots and limits.
-        metrics: Where compilations and batches are counted.
-        report: Called from any thread with what is being done; what it raises ends the loading.
-
-    Raises:
-        DeviceError: The device asked for is not there.
-        SignatureError: The artifact does not answer as the contract says.
-        GoldenExampleError: It answers something else here than where it was made.
-    """
-    report("Importing TensorFlow.")
-    from service.engine import Engine  # noqa: PLC0415  seconds of import, so only in the thread that loads
-
-    report("Loading the graph and its weights.")
-    buckets = Buckets.for_model(manifest.max_events, settings.max_batch)
-    slots = settings.slots or os.cpu_count() or 1
-    engine = Engine(
-        directory,
-        device=settings.device,
-        buckets=buckets,
-        slots=slots,
-        compile_cache_directory=settings.compile_cache_directory,
-        on_compile=metrics.compiles.inc,
-    )
-    engine.warm_up(lambda num_warm: report(f"Compiling: {num_warm} of {len(buckets)} buckets are ready."))
-
-    report("Comparing the golden examples.")
-    vocabulary = Vocabulary(manifest.vocabulary)
-    verify(engine.run, manifest, vocabulary, buckets)
-
-    def observe(call: BatchReport) -> None:
-        metrics.batch_sequences.observe(call.rows)
-        metrics.batch_padding_ratio.observe(call.padding_ratio)
-
-    batcher = Batcher(
-        engine.run,
-        buckets=buckets,
-        slots=slots,
-        max_waiting_sequences=settings.max_waiting_sequences,
-        observe=observe,
-    )
-    return LiveModel(manifest, vocabulary, batcher)
+def _reason(error: Exception) -> str:
+    return str(error) or type(error).__name__

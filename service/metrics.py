@@ -1,24 +1,14 @@
-"""Every Prometheus metric, declared once. Label values come from closed sets, so their number is bounded.
-
-Metrics           the metrics of one process
-RequestMetrics    ASGI middleware: counts and times every HTTP request
-"""
-
-import time
+"""Every Prometheus metric, declared once. Label values come from closed sets, so their number is bounded."""
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.gc_collector import GCCollector
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-# Paths that no route of ours has, and FastAPI's own pages.
-OTHER_ROUTE = "other"
-OTHER_METHOD = "other"
-
-_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+_STAGE_SECONDS_BUCKETS = (0.00005, 0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 2)
 _SECONDS_BUCKETS = (0.0005, 0.001, 0.002, 0.004, 0.008, 0.015, 0.03, 0.06, 0.125, 0.25, 0.5, 1, 2, 5)
 _SEQUENCES_BUCKETS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096)
+_DIFFERENCE_BUCKETS = (1e-6, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1)
 _RATIO_BUCKETS = (0, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1)
 
 
@@ -39,6 +29,19 @@ class Metrics:
             _SECONDS_BUCKETS,
             "route",
         )
+        self.requests_in_flight = self._gauge(
+            "seqrisk_requests_in_flight", "HTTP requests that have come and are not answered."
+        )
+        self.stage_seconds = self._histogram(
+            "seqrisk_stage_seconds",
+            "Time a request for scores spends in each stage; queue and infer are observed once a call of the model.",
+            _STAGE_SECONDS_BUCKETS,
+            "stage",
+        )
+        self.waiting_bytes = self._gauge(
+            "seqrisk_waiting_bytes", "Bytes of the bodies that wait for their turn to be read into arrays."
+        )
+        self.waiting_sequences = self._gauge("seqrisk_waiting_sequences", "Sequences that wait for the model.")
         self.rejects = self._counter("seqrisk_rejects_total", "Answers in the error envelope.", "route", "code")
 
         self.sequences = self._counter("seqrisk_sequences_total", "Sequences scored.")
@@ -64,6 +67,45 @@ class Metrics:
         self.model_load_seconds = self._gauge(
             "seqrisk_model_load_seconds", "Time the answering version took from opening to warm."
         )
+        self.model_loads = self._counter(
+            "seqrisk_model_loads_total", "Versions loaded to answer: those that went live, and those refused.", "result"
+        )
+        self.model_swaps = self._counter(
+            "seqrisk_model_swaps_total", "Times another version took over from the one that answered."
+        )
+        self.model_newest_refused_version = self._gauge(
+            "seqrisk_model_newest_refused_version", "Newest version in the repository that is refused; 0 if none is."
+        )
+        self.repository_failures = self._counter(
+            "seqrisk_repository_failures_total", "Looks at the model repository that failed."
+        )
+
+        self.canary_sequences = self._counter(
+            "seqrisk_canary_sequences_total", "Sequences the challenger has answered for."
+        )
+        self.challenger_ready = self._gauge(
+            "seqrisk_challenger_ready", "1 while a challenger is verified and warm, else 0."
+        )
+        self.challenger_risk_difference = self._histogram(
+            "seqrisk_challenger_risk_difference",
+            "Absolute difference of the challenger's risk to the champion's.",
+            _DIFFERENCE_BUCKETS,
+        )
+        self.challenger_bands = self._counter(
+            "seqrisk_challenger_bands_total",
+            "Sequences compared, by whether champion and challenger put them in bands of the same name.",
+            "result",
+        )
+        self.challenger_rank_correlation = self._gauge(
+            "seqrisk_challenger_rank_correlation",
+            "Spearman's rank correlation of champion and challenger over the latest sequences; NaN without any.",
+        )
+        self.challenger_errors = self._counter(
+            "seqrisk_challenger_errors_total", "Requests the challenger failed to compare."
+        )
+        self.challenger_drops = self._counter(
+            "seqrisk_challenger_drops_total", "Requests not compared, because someone would have had to wait for it."
+        )
 
         ProcessCollector(registry=self.registry)
         PlatformCollector(registry=self.registry)
@@ -77,46 +119,3 @@ class Metrics:
 
     def _histogram(self, name: str, documentation: str, buckets: tuple[float, ...], *labels: str) -> Histogram:
         return Histogram(name, documentation, labels, buckets=buckets, registry=self.registry)
-
-
-class RequestMetrics:
-    """Counts and times every HTTP request by route template, method and class of status.
-
-    Plain ASGI: Starlette's `BaseHTTPMiddleware` would cost a task a request.
-
-    Args:
-        app: What answers.
-        metrics: Where it is counted.
-    """
-
-    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
-        self._app = app
-        self._metrics = metrics
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on and observe its answer."""
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        status = 500
-        started_at = time.perf_counter()
-
-        async def observed_send(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-            await send(message)
-
-        try:
-            await self._app(scope, receive, observed_send)
-        finally:
-            route = route_template(scope)
-            method = scope["method"] if scope["method"] in _METHODS else OTHER_METHOD
-            self._metrics.requests.labels(route, method, f"{status // 100}xx").inc()
-            self._metrics.request_seconds.labels(route).observe(time.perf_counter() - started_at)
-
-
-def route_template(scope: Scope) -> str:
-    """The path template that matched, such as `/v1/models/{name}`: a closed set, whatever clients ask for."""
-    route = scope.get("route")
-    return getattr(route, "path", OTHER_ROUTE)

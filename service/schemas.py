@@ -8,7 +8,7 @@ ErrorAnswer                  the one envelope of every other answer
 """
 
 from datetime import datetime
-from typing import Annotated, Literal, Required
+from typing import Annotated, Literal, NotRequired, Required
 
 from pydantic import BaseModel, ConfigDict, FailFast, Field, JsonValue, TypeAdapter, with_config
 from typing_extensions import TypedDict
@@ -108,10 +108,11 @@ class SequenceScore(TypedDict):
     events_used: Annotated[int, Field(ge=1)]
     events_truncated: Annotated[int, Field(ge=0, description="Oldest events left out of a longer history.")]
     unknown_events: Annotated[int, Field(ge=0, description="Used events whose type the model does not know.")]
+    version: NotRequired[Annotated[int, Field(description="Who scored it, in an answer by two versions.")]]
 
 
 class ScoreAnswer(TypedDict):
-    """The scores of one version of one model, in request order."""
+    """The scores of one version of one model, in request order; or of two, and each score names its own."""
 
     model: str
     version: int
@@ -148,6 +149,17 @@ class ModelDescription(BaseModel):
     evaluation: Evaluation
 
 
+VersionState = Literal["champion", "challenger", "loading", "refused", "available"]
+
+
+class VersionAnswer(BaseModel):
+    """One version of the served model."""
+
+    version: int
+    state: Annotated[VersionState, Field(description="The champion answers, the challenger is compared with it.")]
+    reason: Annotated[str, Field(description="Why it is refused or stands aside, or what is being done.")]
+
+
 class ModelAnswer(BaseModel):
     """The served model; `description` is null until its artifact is open."""
 
@@ -155,6 +167,7 @@ class ModelAnswer(BaseModel):
     version: int | None
     state: Literal["loading", "ready", "failed"]
     reason: str
+    versions: list[VersionAnswer]
     limits: Limits
     description: ModelDescription | None
 
@@ -182,4 +195,3 @@ class ErrorAnswer(BaseModel):
 
 SEQUENCE = TypeAdapter(SequenceBody)
 SCORE_REQUEST = TypeAdapter(ScoreRequest)
-SCORE_ANSWER = TypeAdapter(ScoreAnswer)

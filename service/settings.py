@@ -35,6 +35,10 @@ class Settings(BaseSettings):
         None, pattern=MODEL_NAME_PATTERN, description="Model to serve; may be left out if the repository holds one."
     )
     version: Version = Field("latest", description="`latest`, or the number of the version to serve.")
+    poll_seconds: float = Field(10.0, ge=0, le=86_400, description="How often to look for versions; 0 looks once.")
+    challenger_version: int | None = Field(None, ge=1, description="Version to compare with the one that answers.")
+    shadow_share: float = Field(1.0, ge=0, le=1, description="Share of requests the challenger scores as well.")
+    canary_share: float = Field(0.0, ge=0, le=1, description="Share of sequence ids the challenger answers for.")
     device: Literal["auto", "cpu", "gpu"] = Field("auto", description="`gpu` refuses to start without one.")
     compile_cache_directory: Path | None = Field(
         None, description="Where compiled programs outlive the process, for machines of one kind; by default nowhere."
@@ -46,10 +50,29 @@ class Settings(BaseSettings):
     max_sequence_events: int = Field(10_000, ge=1, description="Most events in one sequence, before truncation.")
     max_waiting_sequences: int = Field(4_096, ge=1, description="Sequences that may wait for the model.")
     request_timeout_seconds: float = Field(5.0, gt=0, le=3600, description="Longest time to answer a request.")
+    max_waiting_bytes: int = Field(
+        32_000_000, ge=1_000, description="Of bodies, how much may wait to be read into arrays."
+    )
     max_clock_skew_seconds: float = Field(
         300.0, ge=0, le=86_400, description="How far ahead of this machine's clock an event time may lie."
     )
+    drain_grace_seconds: float = Field(
+        5.0, ge=0, le=3600, description="How long to answer as before once told to stop, while traffic moves on."
+    )
+    drain_timeout_seconds: float = Field(
+        20.0, gt=0, le=3600, description="Longest time to finish what was accepted, after the grace."
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least severe line logged.")
+    log_format: Literal["auto", "json", "text"] = Field(
+        "auto", description="`auto` is text for a terminal, else one JSON object a line."
+    )
+
+    @field_validator("canary_share")
+    @classmethod
+    def _has_a_challenger(cls, value: float, info: ValidationInfo) -> float:
+        if value and info.data.get("challenger_version") is None:
+            raise ValueError("Expected challenger_version with it, or nobody could answer for the canaries.")
+        return value
 
     @field_validator("max_waiting_sequences")
     @classmethod

@@ -19,6 +19,8 @@ Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Rate = Annotated[float, Field(ge=0, lt=1)]
 SplitShare = Annotated[float, Field(ge=0.01, le=0.5)]
 
+LARGEST_SEED = 2**31 - 1
+
 
 class ConfigError(ValueError):
     """The configuration file is missing, is no TOML or breaks the schema."""
@@ -133,7 +135,7 @@ class TrainingConfig(_Part):
 
     name: str = Field(pattern=MODEL_NAME_PATTERN, description="The model's name in the repository and in requests.")
     predicts: str = Field(min_length=1, description="What label 1 means, in plain words.")
-    seed: int = Field(1, ge=0, le=2**31 - 1, description="Same seed, same data: same model.")
+    seed: int = Field(1, ge=0, le=LARGEST_SEED, description="Same seed, same data: same model.")
     data: DataConfig
     split: SplitConfig = SplitConfig()
     vocabulary: VocabularyConfig = VocabularyConfig()

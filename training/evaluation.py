@@ -122,9 +122,14 @@ def brier(labels: FloatArray, risks: FloatArray, weights: FloatArray) -> FloatAr
 
 
 def expected_calibration_error(labels: FloatArray, risks: FloatArray, weights: FloatArray) -> FloatArray:
-    """Mean |share of label 1 - mean risk| over 15 bins of equally many prefixes each, by risk; 0 is perfect."""
+    """Mean |share of label 1 - mean risk| over 15 bins by risk, of equally many prefixes each; 0 is perfect.
+
+    Equal risks share a bin, however many they are: nothing but the order of rows could tell them apart.
+    """
     order = np.argsort(risks, kind="stable")
-    firsts = np.unique(np.arange(NUM_CALIBRATION_BINS) * len(order) // NUM_CALIBRATION_BINS)
+    ascending = risks[order]
+    cuts = np.arange(NUM_CALIBRATION_BINS) * len(order) // NUM_CALIBRATION_BINS
+    firsts = np.unique(np.searchsorted(ascending, ascending[cuts]))
     surplus = np.add.reduceat((weights * (labels - risks))[:, order], firsts, axis=1)
     return np.asarray(np.abs(surplus).sum(axis=1) / weights.sum(axis=1))
 
@@ -142,11 +147,13 @@ def _metrics(lengths: NDArray[np.int64]) -> dict[str, Callable[[FloatArray, Floa
 def _resampled_weights(prefixes: Prefixes, resamples: int, seed: int) -> Iterator[FloatArray]:
     """How often each prefix is drawn, float64 (resample, prefix), in pieces; the first row is the sample itself."""
     num_sequences = prefixes.log.num_sequences
-    draws = np.random.default_rng(seed).multinomial(num_sequences, np.full(num_sequences, 1 / num_sequences), resamples)
-    counts = np.vstack([np.ones((1, num_sequences)), draws])
-    num_pieces = -(-len(counts) * len(prefixes) // _LARGEST_WEIGHT_MATRIX)
-    for piece in np.array_split(counts, num_pieces):
-        yield piece[:, prefixes.sequences]
+    generator = np.random.default_rng(seed)
+    most_rows = max(_LARGEST_WEIGHT_MATRIX // len(prefixes), 1)
+    yield np.ones((1, len(prefixes)))
+    for first in range(0, resamples, most_rows):
+        num_rows = min(most_rows, resamples - first)
+        drawn = generator.multinomial(num_sequences, np.full(num_sequences, 1 / num_sequences), num_rows)
+        yield drawn[:, prefixes.sequences].astype(np.float64)
 
 
 def _by_distinct_risk(labels: FloatArray, risks: FloatArray, weights: FloatArray) -> tuple[FloatArray, FloatArray]:

@@ -17,6 +17,7 @@ from training.config import DataConfig
 
 _MICROSECONDS = {"seconds": 1_000_000, "minutes": 60_000_000, "hours": 3_600_000_000, "days": 86_400_000_000}
 _LARGEST_MICROSECONDS = 2**62
+_ISO8601 = "ISO-8601 with seconds and a zone, such as 2016-03-01T01:36:00Z"
 _LABELS = {"0": 0, "1": 1, "0.0": 0, "1.0": 1, "false": 0, "true": 1}
 
 
@@ -114,8 +115,7 @@ def read_event_log(path: Path, config: DataConfig) -> EventLog:
     if not log.has_calendar_time and log.num_sequences > 1 and len(np.unique(log.starts_microseconds)) == 1:
         raise EventLogError(
             f"Expected times since one origin common to all sequences in the column {config.time_column!r}. Received: "
-            "every sequence starts at the same number, so none is later than another and no split in time is "
-            "possible. Give times of day and date, or numbers since a common origin."
+            "every sequence starts at the same number, so no split in time is possible. Give dates, or one origin."
         )
     return log
 
@@ -123,28 +123,37 @@ def read_event_log(path: Path, config: DataConfig) -> EventLog:
 def _read(path: Path, config: DataConfig) -> tuple[pl.DataFrame, str]:
     """The four columns as `id`, `type`, `time`, `label` with `row`, and what a row is called in this kind of file."""
     is_parquet = path.suffix.lower() in {".parquet", ".pq"}
+    if path.is_dir():
+        raise EventLogError(f"Expected a CSV or Parquet event log at {path}. Received: a directory. Name one file.")
     try:
         # Everything in a CSV is text until it is checked: an id "NA" or "007" stays what it is.
-        scan = pl.scan_parquet(path) if is_parquet else pl.scan_csv(path, infer_schema=False)
-        present = scan.collect_schema().names()
-        missing = [column for column in config.columns if column not in present]
-        if missing:
-            raise EventLogError(
-                f"Expected the columns {', '.join(config.columns)} in {path}. Received: no {', '.join(missing)} among "
-                f"{', '.join(present)}. Name your columns under [data] in the configuration."
-            )
-        named = dict(zip(("id", "type", "time", "label"), config.columns, strict=True))
+        scan = pl.scan_parquet(path, glob=False) if is_parquet else pl.scan_csv(path, infer_schema=False, glob=False)
+        _check_columns(scan.collect_schema(), path, config)
+        named = dict(zip(("id", "type", "time", "label"), map(pl.col, config.columns), strict=True))
         # The first row after a CSV's header is line 2.
-        rows = scan.select(**{name: pl.col(column) for name, column in named.items()}).with_row_index(
-            "row", offset=1 if is_parquet else 2
-        )
-        frame = rows.collect()
+        frame = scan.select(**named).with_row_index("row", offset=1 if is_parquet else 2).collect()
     except (OSError, pl.exceptions.PolarsError) as error:
         reason = str(error).splitlines()[0]
         raise EventLogError(f"Expected a CSV or Parquet event log at {path}. Received: {reason}.") from error
     if frame.is_empty():
         raise EventLogError(f"Expected events in {path}. Received: no rows.")
     return frame, "row" if is_parquet else "line"
+
+
+def _check_columns(present: pl.Schema, path: Path, config: DataConfig) -> None:
+    missing = [column for column in config.columns if column not in present]
+    if missing:
+        raise EventLogError(
+            f"Expected the columns {', '.join(config.columns)} in {path}. Received: no {', '.join(missing)} among "
+            f"{', '.join(present)}. Name your columns under [data] in the configuration."
+        )
+    for column in config.columns:
+        # Polars keeps the first of several columns of one name and renames the others.
+        if f"{column}_duplicated_0" in present:
+            raise EventLogError(f"Expected one column {column!r} in {path}. Received: several. Remove all but one.")
+        if present[column].is_nested() or present[column] == pl.Binary:
+            received = f"Received: {present[column]}. Write it as text."
+            raise EventLogError(f"Expected text, numbers or times in the column {column!r} of {path}. {received}")
 
 
 def _with_checked_values(rows: pl.DataFrame, config: DataConfig, place: str) -> pl.DataFrame:
@@ -163,15 +172,11 @@ def _with_checked_values(rows: pl.DataFrame, config: DataConfig, place: str) -> 
         place,
     )
     rows = rows.with_columns(label=pl.col("checked"), microseconds=_microseconds(rows, config))
+    form = _ISO8601 if config.time_unit == "iso8601" else f"a finite number of {config.time_unit}"
     _refuse(
         rows.filter(pl.col("microseconds").is_null()),
         "time",
-        f"a time in the column {config.time_column!r} as "
-        + (
-            "ISO-8601 with seconds and a zone, such as 2016-03-01T01:36:00Z"
-            if config.time_unit == "iso8601"
-            else f"a finite number of {config.time_unit}"
-        ),
+        f"a time in the column {config.time_column!r} as {form}",
         "Correct it, or say under [data] which time_unit the column has.",
         place,
     )
@@ -181,8 +186,9 @@ def _with_checked_values(rows: pl.DataFrame, config: DataConfig, place: str) -> 
 def _microseconds(rows: pl.DataFrame, config: DataConfig) -> pl.Series:
     """Times as int64 microseconds, null where unreadable."""
     time = rows["time"]
-    if isinstance(time.dtype, pl.Datetime):
-        if time.dtype.time_zone is None or config.time_unit != "iso8601":
+    if time.dtype.is_temporal():
+        has_zone = isinstance(time.dtype, pl.Datetime) and time.dtype.time_zone is not None
+        if not has_zone or config.time_unit != "iso8601":
             raise EventLogError(
                 f"Expected a zone on the times in the column {config.time_column!r}, and time_unit iso8601. Received: "
                 f"{time.dtype}, time_unit {config.time_unit}. Write the column with its zone, UTC for example."

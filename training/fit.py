@@ -16,6 +16,10 @@ from training.scoring import score
 VALIDATION_METRIC = "validation_roc_auc_weighted"
 
 
+class FitError(RuntimeError):
+    """The weights went astray; the message says what to change."""
+
+
 @dataclass(frozen=True, slots=True)
 class FitResult:
     """How a fit went.
@@ -55,6 +59,9 @@ def fit_network(
         config: Step size, batch size and when to stop.
         seed: Seed of the shuffling; weights and dropout take Keras' global seed.
         callbacks: Further Keras callbacks; their epoch logs hold `VALIDATION_METRIC`.
+
+    Raises:
+        FitError: The network no longer gives numbers.
     """
     cross_entropy = keras.losses.BinaryCrossentropy(from_logits=True)
     network.compile(
@@ -93,6 +100,10 @@ class _ValidationRanking(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Score the validation slice."""
         risks = score(self.model, self._validation, self._vocabulary, self._max_events).risk
+        if not np.isfinite(risks).all():
+            raise FitError(
+                f"Expected finite scores after epoch {epoch + 1}. Received: NaN or infinity. Lower fit.learning_rate."
+            )
         labels = self._validation.labels.astype(np.float64)
         ranking = roc_auc_by_length(labels, risks, np.ones((1, len(risks))), self._validation.lengths)
         if logs is not None:

@@ -48,6 +48,8 @@ def train_and_publish(config: TrainingConfig, directory: Path, repository: Repos
 
     Raises:
         EventLogError: The log cannot be trained on.
+        RepositoryError: The repository cannot be written to.
+        FitError: The network cannot be fitted as configured.
         GateError: The exported model is not the trained one; nothing was published.
     """
     keras.utils.set_random_seed(config.seed)
@@ -62,24 +64,29 @@ def train_and_publish(config: TrainingConfig, directory: Path, repository: Repos
     show_split(console, split)
 
     vocabulary = build_vocabulary(split.fit, config.vocabulary.min_count)
-    longest = longest_scored_prefix(log, config.evaluation.longest_prefix)
     training = cut_prefixes(split.fit)
-    validation, calibration, test = (
-        cut_prefixes(part, longest) for part in (split.validation, split.calibration, split.test)
-    )
+    # What is fitted knows nothing of the test period, not even how long its sequences are.
+    longest = longest_scored_prefix(split.training, config.evaluation.longest_prefix)
+    validation, calibration = (cut_prefixes(part, longest) for part in (split.validation, split.calibration))
+    longest_tested = longest_scored_prefix(log, config.evaluation.longest_prefix)
+    test = cut_prefixes(split.test, longest_tested)
+    # A repository that cannot be written to is found out now, not after the fit.
+    with repository.staging(config.name):
+        pass
 
     console.print(f"Fitting the network on {len(training):,} prefixes, {len(vocabulary.event_types)} event types")
     network = build_network(config.network, vocabulary.size, config.vocabulary.unknown_rate)
-    fitted = fit_network(
-        network,
-        training,
-        validation,
-        vocabulary=vocabulary,
-        max_events=max_events,
-        config=config.fit,
-        seed=config.seed,
-        callbacks=[EpochProgress(console)],
-    )
+    with EpochProgress(console) as progress:
+        fitted = fit_network(
+            network,
+            training,
+            validation,
+            vocabulary=vocabulary,
+            max_events=max_events,
+            config=config.fit,
+            seed=config.seed,
+            callbacks=[progress],
+        )
     console.print(f"  kept epoch {fitted.best_epoch} of {fitted.num_epochs}")
     # From here on the network that is measured is the one that is exported.
     network = portable_copy(network, config, vocabulary.size)
@@ -90,7 +97,7 @@ def train_and_publish(config: TrainingConfig, directory: Path, repository: Repos
     boosting.fit(training, validation)
     boosting_platt = fit_platt(boosting.logits(calibration), calibration.labels)
 
-    console.print(f"Evaluating on {len(test):,} prefixes of up to {longest} events")
+    console.print(f"Evaluating on {len(test):,} prefixes of up to {longest_tested} events")
     risks = {
         NETWORK: platt.risks(score(network, test, vocabulary, max_events).risk),
         GRADIENT_BOOSTING: boosting_platt.risks(boosting.logits(test)),

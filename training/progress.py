@@ -1,5 +1,8 @@
 """What a training run shows: a bar an epoch on a terminal, plain lines elsewhere, and the table at the end."""
 
+from types import TracebackType
+from typing import Self
+
 import keras
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
@@ -12,7 +15,7 @@ from training.splits import Split
 
 
 class EpochProgress(keras.callbacks.Callback):
-    """Shows every epoch's loss and validation metric.
+    """Shows every epoch's loss and validation metric; a context that closes the display however the fit ends.
 
     Args:
         console: Where to.
@@ -24,8 +27,7 @@ class EpochProgress(keras.callbacks.Callback):
         self._bars: Progress | None = None
         self._bar = TaskID(0)
 
-    def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
-        """Open the display."""
+    def __enter__(self) -> Self:
         if self._console.is_terminal:
             self._bars = Progress(
                 TextColumn("{task.description}"),
@@ -36,6 +38,13 @@ class EpochProgress(keras.callbacks.Callback):
                 console=self._console,
             )
             self._bars.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._bars is not None:
+            self._bars.stop()
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Start a bar."""
@@ -55,11 +64,6 @@ class EpochProgress(keras.callbacks.Callback):
             self._bars.update(self._bar, result=result)
         else:
             self._console.print(f"  epoch {epoch + 1:>3}  {result}")
-
-    def on_train_end(self, logs: dict[str, float] | None = None) -> None:
-        """Close the display."""
-        if self._bars is not None:
-            self._bars.stop()
 
 
 def show_event_log(console: Console, log: EventLog) -> None:

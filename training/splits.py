@@ -39,7 +39,7 @@ def split_by_time(log: EventLog, config: SplitConfig) -> Split:
     Raises:
         EventLogError: A part has no sequences of one of the classes.
     """
-    num_training = log.num_sequences - round(log.num_sequences * config.test_share)
+    num_training = log.num_sequences - max(round(log.num_sequences * config.test_share), 1)
     num_calibration = round(num_training * config.calibration_share)
     num_validation = round(num_training * config.validation_share)
     num_fit = num_training - num_validation - num_calibration

@@ -1,6 +1,6 @@
 """The vocabulary: which event types of the fit slice are frequent enough to be told apart."""
 
-import numpy as np
+from collections import Counter
 
 from models.sequences import Vocabulary
 from training.eventlog import EventLog, EventLogError
@@ -12,12 +12,11 @@ def build_vocabulary(log: EventLog, min_count: int) -> Vocabulary:
     Raises:
         EventLogError: There is none.
     """
-    event_types, counts = np.unique(log.event_types.astype(str), return_counts=True)
-    order = np.argsort(-counts, kind="stable")
-    frequent = [str(event_types[index]) for index in order if counts[index] >= min_count]
+    counts = Counter(log.event_types.tolist())
+    frequent = [event_type for event_type, count in counts.items() if count >= min_count]
     if not frequent:
         raise EventLogError(
             f"Expected an event type seen at least {min_count} times in the fit part. Received: none. "
             "Give a longer log or lower vocabulary.min_count."
         )
-    return Vocabulary(frequent)
+    return Vocabulary(sorted(frequent, key=lambda event_type: (-counts[event_type], event_type)))

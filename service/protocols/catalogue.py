@@ -7,7 +7,7 @@ from fastapi import APIRouter
 from models.manifest import Manifest
 from service.errors import NotReadyError, UnknownModelError
 from service.lineup import LineUp
-from service.schemas import ErrorAnswer, Limits, ModelAnswer, ModelDescription, ModelsAnswer
+from service.schemas import ErrorAnswer, Limits, ModelAnswer, ModelDescription, ModelsAnswer, VersionAnswer
 from service.settings import Settings
 
 
@@ -50,6 +50,9 @@ def _describe(name: str, settings: Settings, lineup: LineUp) -> ModelAnswer:
         version=status.version,
         state=status.state,
         reason=status.reason,
+        versions=[
+            VersionAnswer(version=told.version, state=told.state, reason=told.reason) for told in lineup.versions()
+        ],
         limits=Limits(
             max_body_bytes=settings.max_body_bytes,
             max_sequences=settings.max_sequences,

@@ -5,12 +5,14 @@ from http import HTTPStatus
 from fastapi import APIRouter, Request, Response
 from prometheus_client.exposition import choose_encoder
 
+from service.errors import NotReadyError
+from service.lifecycle import Lifecycle
 from service.lineup import LineUp
 from service.metrics import Metrics
 from service.schemas import ErrorAnswer, StatusAnswer
 
 
-def create_router(lineup: LineUp, metrics: Metrics) -> APIRouter:
+def create_router(lineup: LineUp, metrics: Metrics, lifecycle: Lifecycle) -> APIRouter:
     """The routes of the probes and of Prometheus."""
     router = APIRouter(tags=["operations"])
 
@@ -20,10 +22,17 @@ def create_router(lineup: LineUp, metrics: Metrics) -> APIRouter:
 
     @router.get(
         "/readyz",
-        summary="Is the model verified and warm?",
-        responses={HTTPStatus.SERVICE_UNAVAILABLE: {"model": ErrorAnswer, "description": "Not yet; `error` says why."}},
+        summary="Is the model verified and warm, and the service to go on?",
+        responses={
+            HTTPStatus.SERVICE_UNAVAILABLE: {
+                "model": ErrorAnswer,
+                "description": "Not yet, or no more; `error` says why.",
+            }
+        },
     )
     async def readyz() -> StatusAnswer:
+        if lifecycle.is_stopping:
+            raise NotReadyError("Expected a service that goes on. Received: stopping; ask another one.")
         lineup.champion()
         return StatusAnswer(status="ready")
 

@@ -1,29 +1,39 @@
 """Our own protocol: event sequences in, risks out."""
 
-import time
-from datetime import UTC, datetime
 from http import HTTPStatus
+from operator import itemgetter
+from time import monotonic
 
 import numpy as np
 from fastapi import APIRouter, Request, Response
+from numpy.typing import NDArray
+from pydantic import JsonValue
+from pydantic_core import to_json
 
-from models.sequences import EncodedBatch, encode
-from service.access import read_body
-from service.batcher import Scores
-from service.errors import Fault, ModelFaultError, UnknownModelError
-from service.histories import Rules
-from service.lineup import LineUp, LiveModel
+from models.sequences import EncodedBatch
+from service.access import read_body, read_deadline
+from service.entrance import DirectRoute
+from service.errors import Fault, UnknownModelError
+from service.intake import Intake
+from service.lineup import LineUp
+from service.live_model import LiveModel
 from service.metrics import Metrics
-from service.schemas import SCORE_ANSWER, ErrorAnswer, ScoreAnswer
-from service.score_request import Histories, read_score_request
+from service.pair import Part
+from service.reading import Reading
+from service.schemas import ErrorAnswer, ScoreAnswer
+from service.score_request import Histories
 from service.settings import Settings
+from service.stay import Stay
 
 # Far finer than float32 tells apart near 0.5, and short to read.
 _RISK_DECIMALS = 8
+# Up to so many numbers, Python is done before NumPy has begun.
+_FEW = 8
 
 _REFUSALS = {
-    HTTPStatus.BAD_REQUEST: "Not JSON.",
+    HTTPStatus.BAD_REQUEST: "Not JSON, or a header that means nothing.",
     HTTPStatus.NOT_FOUND: "The model asked for is not served here.",
+    HTTPStatus.REQUEST_TIMEOUT: "The body did not come in time.",
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "The body is too large.",
     HTTPStatus.UNSUPPORTED_MEDIA_TYPE: "The body is compressed.",
     HTTPStatus.UNPROCESSABLE_ENTITY: "The body breaks the schema, a limit or an event-time rule.",
@@ -33,12 +43,15 @@ _REFUSALS = {
 }
 
 
-def create_router(settings: Settings, lineup: LineUp, metrics: Metrics) -> APIRouter:
+def create_router(settings: Settings, lineup: LineUp, metrics: Metrics, intake: Intake, reading: Reading) -> APIRouter:
     """The route that scores.
 
     It reads and answers bytes: FastAPI's own body and response models would each be one more pass over the data.
     """
-    router = APIRouter(tags=["scores"])
+    router = APIRouter(tags=["scores"], route_class=DirectRoute)
+    observe_read, observe_validate, observe_respond = (
+        metrics.stage_seconds.labels(stage).observe for stage in ("read", "validate", "respond")
+    )
 
     @router.post(
         "/v1/score",
@@ -56,19 +69,29 @@ def create_router(settings: Settings, lineup: LineUp, metrics: Metrics) -> APIRo
         },
     )
     async def score(request: Request) -> Response:
-        deadline = time.monotonic() + settings.request_timeout_seconds
-        champion = lineup.champion()
-        body = await read_body(request, settings.max_body_bytes)
-        rules = Rules.of(settings, champion.manifest)
-        histories = read_score_request(body, rules, settings.max_sequences, datetime.now(UTC))
-        _check_model(histories.model, champion)
-        batch = encode(
-            histories.event_types, histories.elapsed_minutes, champion.vocabulary, champion.manifest.max_events
-        )
-        scores = await champion.score(batch, deadline)
-        answer = _answer(champion, histories, batch, scores)
-        _count(batch, metrics)
-        return Response(answer, media_type="application/json")
+        arrived_at = monotonic()
+        headers = dict(request.scope["headers"])
+        deadline = read_deadline(headers, settings.request_timeout_seconds, arrived_at)
+        # Refused before its body is read.
+        lineup.champion()
+        intake.refuse_if_full()
+        with Stay(request.receive, deadline) as stay:
+            body = await read_body(request.receive, headers, settings.max_body_bytes)
+            stay.body_has_come()
+            read_at = monotonic()
+            with lineup.pair() as pair:
+                histories, batch = await reading.read(body, pair.champion, deadline)
+                _check_model(histories.model, pair.champion)
+                validated_at = monotonic()
+                parts = await pair.score(histories, batch, deadline)
+        scored_at = monotonic()
+        response = Response(_answer(histories, parts), media_type="application/json")
+        for part in parts:
+            _count(part.batch, metrics)
+        observe_read(read_at - arrived_at)
+        observe_validate(validated_at - read_at)
+        observe_respond(monotonic() - scored_at)
+        return response
 
     return router
 
@@ -80,50 +103,51 @@ def _check_model(name: str | None, champion: LiveModel) -> None:
         raise UnknownModelError(message, (Fault("/model", message),))
 
 
-def _probabilities(scores: Scores) -> tuple[list[float], list[float]]:
-    """Risks and auxiliary risks as an answer shows them.
+def _answer(histories: Histories, parts: list[Part]) -> bytes:
+    scores = [score for part in parts for score in _scores(histories, part)]
+    if len(parts) > 1:
+        versions = [part.manifest.version for part in parts for _ in part.places]
+        places = [place for part in parts for place in part.places]
+        named = zip(places, versions, scores, strict=True)
+        scores = [score | {"version": version} for _, version, score in sorted(named, key=itemgetter(0))]
+    manifest = parts[0].manifest
+    return to_json({"model": manifest.name, "version": manifest.version, "scores": scores})
 
-    Raises:
-        ModelFaultError: Some are no probabilities; NaN compares false to everything.
-    """
-    risks = np.concatenate((scores.risk, scores.auxiliary_risk), dtype=np.float64)
-    if not (risks.min() >= 0 and risks.max() <= 1):
-        raise ModelFaultError(
-            "Expected probabilities from the model. Received: something else. The artifact is at fault."
-        )
-    shown = np.round(risks, _RISK_DECIMALS).tolist()
-    return shown[: len(scores.risk)], shown[len(scores.risk) :]
+
+def _scores(histories: Histories, part: Part) -> list[dict[str, JsonValue]]:
+    rows = zip(
+        (histories.ids[place] for place in part.places),
+        _shown(part.scores.risk),
+        _shown(part.scores.auxiliary_risk),
+        part.batch.events_used.tolist(),
+        part.batch.events_truncated.tolist(),
+        part.batch.unknown_events.tolist(),
+        strict=True,
+    )
+    return [
+        {
+            "id": sequence_id,
+            "risk": risk,
+            "auxiliary_risk": auxiliary_risk,
+            "events_used": events_used,
+            "events_truncated": events_truncated,
+            "unknown_events": unknown_events,
+        }
+        for sequence_id, risk, auxiliary_risk, events_used, events_truncated, unknown_events in rows
+    ]
+
+
+def _shown(risks: NDArray[np.float32]) -> list[float]:
+    """Risks as an answer shows them."""
+    if len(risks) <= _FEW:
+        return [round(risk, _RISK_DECIMALS) for risk in risks.tolist()]
+    shown: list[float] = risks.astype(np.float64).round(_RISK_DECIMALS).tolist()
+    return shown
 
 
 def _count(batch: EncodedBatch, metrics: Metrics) -> None:
     metrics.sequences.inc(len(batch.events_used))
-    metrics.unknown_events.inc(int(batch.unknown_events.sum()))
-    metrics.truncated_events.inc(int(batch.events_truncated.sum()))
-
-
-def _answer(champion: LiveModel, histories: Histories, batch: EncodedBatch, scores: Scores) -> bytes:
-    rows = zip(
-        histories.ids,
-        *_probabilities(scores),
-        batch.events_used.tolist(),
-        batch.events_truncated.tolist(),
-        batch.unknown_events.tolist(),
-        strict=True,
-    )
-    return SCORE_ANSWER.dump_json(
-        {
-            "model": champion.manifest.name,
-            "version": champion.manifest.version,
-            "scores": [
-                {
-                    "id": sequence_id,
-                    "risk": risk,
-                    "auxiliary_risk": auxiliary_risk,
-                    "events_used": events_used,
-                    "events_truncated": events_truncated,
-                    "unknown_events": unknown_events,
-                }
-                for sequence_id, risk, auxiliary_risk, events_used, events_truncated, unknown_events in rows
-            ],
-        }
-    )
+    if num_unknown := sum(batch.unknown_events.tolist()):
+        metrics.unknown_events.inc(num_unknown)
+    if num_truncated := sum(batch.events_truncated.tolist()):
+        metrics.truncated_events.inc(num_truncated)

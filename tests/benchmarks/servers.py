@@ -85,7 +85,7 @@ def running(
 
 
 @contextmanager
-def service(repository: Path, **settings: str | float) -> Iterator[Running]:
+def service(repository: Path, **settings: str | float | Path) -> Iterator[Running]:
     """Our own service on `repository`; settings are SEQRISK_<NAME>."""
     port = free_port()
     environment = {f"SEQRISK_{name.upper()}": str(value) for name, value in settings.items()}

@@ -121,6 +121,18 @@ def test_nothing_is_published_from_an_empty_directory(repository: Repository, dr
         repository.publish(staged, draft)
 
 
+def test_a_repository_that_cannot_be_written_to_is_named(draft: Draft, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+
+    with pytest.raises(RepositoryError, match=r"write to the repository .*file"):
+        publish(Repository(tmp_path / "file"), draft)
+
+
+def test_a_url_of_no_known_kind_is_refused() -> None:
+    with pytest.raises(RepositoryError, match="Protocol not known: nowhere"):
+        Repository("nowhere://x")
+
+
 def test_publishers_at_the_same_time_get_versions_of_their_own(repository: Repository, draft: Draft) -> None:
     start = threading.Barrier(8)
     published: list[int] = []

@@ -1,3 +1,4 @@
+from dataclasses import fields
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -5,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.sequences import PADDING_ID, UNKNOWN_ID, EventType, Vocabulary, elapsed_minutes, encode
+from models.sequences import PADDING_ID, UNKNOWN_ID, EncodedBatch, EventType, Vocabulary, elapsed_minutes, encode
 
 VOCABULARY = Vocabulary(("login", "pay", "7"))
 
@@ -70,6 +71,19 @@ def test_every_kept_event_is_found_again(
         assert batch.elapsed_minutes[row, :used].tolist() == [minute for _, minute in kept]
         assert not batch.event_ids[row, used:].any()
         assert not batch.elapsed_minutes[row, used:].any()
+
+
+@given(history, st.integers(1, 12))
+def test_a_history_alone_is_encoded_as_among_others(one: list[tuple[EventType, float]], max_events: int) -> None:
+    event_types, minutes = [event for event, _ in one], [minute for _, minute in one]
+
+    alone = encode([event_types], [minutes], VOCABULARY, max_events)
+    doubled = encode([event_types] * 2, [minutes] * 2, VOCABULARY, max_events)
+
+    for field in fields(EncodedBatch):
+        values, among_others = getattr(alone, field.name), getattr(doubled, field.name)
+        assert values.dtype == among_others.dtype
+        assert np.array_equal(values, among_others[:1])
 
 
 @pytest.mark.parametrize("start", [datetime(1970, 1, 1, tzinfo=UTC), datetime(2099, 12, 31, 23, 59, tzinfo=UTC)])

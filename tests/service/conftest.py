@@ -88,7 +88,13 @@ def _start(directory: Path, settings: dict[str, str]) -> Service:
         process = subprocess.Popen(
             [sys.executable, "-m", "service", "serve"],
             cwd=ROOT,
-            env={**os.environ, "SEQRISK_PORT": "0", "SEQRISK_MAX_BATCH": "4", **settings},
+            env={
+                **os.environ,
+                "SEQRISK_PORT": "0",
+                "SEQRISK_MAX_BATCH": "4",
+                "SEQRISK_DRAIN_GRACE_SECONDS": "0",
+                **settings,
+            },
             stdout=stdout,
             stderr=stderr,
             start_new_session=True,
@@ -141,9 +147,24 @@ def client(service: Service) -> Iterator[httpx.Client]:
 @pytest.fixture(scope="session")
 def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A repository that holds version 1 of the model `tiny`: embedding and gaps into an LSTM, random weights."""
+    root = tmp_path_factory.mktemp("repository")
+    _publish_tiny(root, seed=7)
+    return root
+
+
+@pytest.fixture(scope="session")
+def shelf(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Versions 1 to 3 of the model `tiny`, with weights of their own: to be put into a test's own repository."""
+    root = tmp_path_factory.mktemp("shelf")
+    for seed in (7, 8, 9):
+        _publish_tiny(root, seed)
+    return root / "tiny"
+
+
+def _publish_tiny(root: Path, seed: int) -> None:
     import tensorflow as tf  # noqa: PLC0415 - seconds that only tests of the whole service pay
 
-    random = np.random.default_rng(7)
+    random = np.random.default_rng(seed)
 
     def weights(*shape: int) -> object:
         return tf.Variable(random.normal(0, 0.5, shape).astype(np.float32))
@@ -196,12 +217,10 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
             )
         )
 
-    root = tmp_path_factory.mktemp("repository")
     published = Repository(root)
     with published.staging("tiny") as staged:
         tf.saved_model.save(model, str(staged), signatures={"serving_default": model.serve})
         published.publish(staged, _draft(tuple(golden_examples)))
-    return root
 
 
 def _draft(golden_examples: tuple[GoldenExample, ...]) -> Draft:

@@ -2,11 +2,10 @@ import asyncio
 from collections.abc import Iterator
 
 import pytest
-from starlette.requests import Request
 from starlette.types import Message
 
-from service.access import read_body
-from service.errors import BodyTooLargeError, ClientGoneError, UnsupportedEncodingError
+from service.access import read_body, read_deadline
+from service.errors import BodyTooLargeError, ClientGoneError, InvalidHeaderError, UnsupportedEncodingError
 
 LIMIT = 10
 
@@ -18,10 +17,9 @@ class Upload:
         self._pieces: Iterator[bytes | None] = iter(pieces)
         self._num_left = len(pieces)
         self.num_read = 0
-        raw = [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
-        self.request = Request({"type": "http", "method": "POST", "headers": raw}, self._receive)
+        self.headers = {name.replace("_", "-").encode(): value.encode() for name, value in headers.items()}
 
-    async def _receive(self) -> Message:
+    async def receive(self) -> Message:
         self.num_read += 1
         self._num_left -= 1
         piece = next(self._pieces)
@@ -31,7 +29,7 @@ class Upload:
 
 
 def _read(upload: Upload) -> bytes:
-    return asyncio.run(read_body(upload.request, LIMIT))
+    return asyncio.run(read_body(upload.receive, upload.headers, LIMIT))
 
 
 @pytest.mark.parametrize("pieces", [(b"",), (b"0123456789",), (b"01234", b"56789"), (b"0", b"", b"1")])
@@ -72,3 +70,21 @@ def test_a_client_that_leaves_midway_is_no_fault_of_the_service() -> None:
     with pytest.raises(ClientGoneError) as raised:
         _read(Upload(b"x", None))
     assert raised.value.status < 500
+
+
+@pytest.mark.parametrize(("text", "seconds"), [(b"250", 0.25), (b"0001", 0.001), (b"5000", 5), (b"999999999", 5)])
+def test_a_client_may_shorten_the_time_and_not_lengthen_it(text: bytes, seconds: float) -> None:
+    assert read_deadline({b"x-request-timeout-ms": text}, longest_seconds=5, now=100) == 100 + seconds
+
+
+def test_without_the_header_the_services_own_time_holds() -> None:
+    assert read_deadline({}, longest_seconds=5, now=100) == 105
+
+
+@pytest.mark.parametrize(
+    "text", [b"", b"0", b"-5", b"1.5", b"soon", b"1e3", b" 5", b"+5", b"9" * 5000, "\u0665".encode(), b"\xb2"]
+)
+def test_a_time_that_is_no_positive_integer_is_refused_by_the_name_of_its_header(text: bytes) -> None:
+    with pytest.raises(InvalidHeaderError, match="X-Request-Timeout-Ms") as raised:
+        read_deadline({b"x-request-timeout-ms": text}, longest_seconds=5, now=100)
+    assert raised.value.status == 400

@@ -4,9 +4,10 @@ import re
 
 import httpx
 import pytest
-from fastapi import FastAPI
 
 from service.app import create_app
+from service.entrance import Entrance
+from service.lifecycle import Lifecycle
 from service.lineup import LineUp
 from service.metrics import Metrics
 from service.schemas import ErrorAnswer
@@ -21,13 +22,13 @@ def metrics() -> Metrics:
 
 
 @pytest.fixture
-def app(metrics: Metrics) -> FastAPI:
+def app(metrics: Metrics) -> Entrance:
     """The application before its model begins to load."""
     settings = Settings(max_sequences=77, max_sequence_events=99)
-    return create_app(settings, LineUp(settings, metrics), metrics)
+    return create_app(settings, LineUp(settings, metrics), metrics, Lifecycle())
 
 
-def _request(app: FastAPI, method: str, path: str, content: bytes = b"") -> httpx.Response:
+def _request(app: Entrance, method: str, path: str, content: bytes = b"") -> httpx.Response:
     async def request() -> httpx.Response:
         transport = httpx.ASGITransport(app, raise_app_exceptions=False)
         async with httpx.AsyncClient(transport=transport, base_url="http://service") as client:
@@ -42,7 +43,7 @@ def _refused(answer: httpx.Response) -> tuple[int, str]:
 
 
 @pytest.mark.parametrize("path", ["/nowhere", "/v1/score/", "/v1/models/a/b", "/docs/nowhere", "/%00", "/\u00e9"])
-def test_a_wrong_path_is_refused_in_the_envelope(app: FastAPI, path: str) -> None:
+def test_a_wrong_path_is_refused_in_the_envelope(app: Entrance, path: str) -> None:
     assert _refused(_request(app, "GET", path)) == (404, "unknown_path")
 
 
@@ -56,7 +57,7 @@ def test_a_wrong_path_is_refused_in_the_envelope(app: FastAPI, path: str) -> Non
         ("NONSENSE", "/readyz", "GET"),
     ],
 )
-def test_a_wrong_method_is_refused_with_the_right_one(app: FastAPI, method: str, path: str, allowed: str) -> None:
+def test_a_wrong_method_is_refused_with_the_right_one(app: Entrance, method: str, path: str, allowed: str) -> None:
     answer = _request(app, method, path)
 
     assert _refused(answer) == (405, "wrong_method")
@@ -64,7 +65,7 @@ def test_a_wrong_method_is_refused_with_the_right_one(app: FastAPI, method: str,
     assert allowed in answer.json()["error"]
 
 
-def test_a_model_that_is_not_loaded_answers_503_and_when_to_try_again(app: FastAPI) -> None:
+def test_a_model_that_is_not_loaded_answers_503_and_when_to_try_again(app: Entrance) -> None:
     for answer in (_request(app, "GET", "/readyz"), _request(app, "POST", "/v1/score", content=b"{")):
         assert _refused(answer) == (503, "not_ready")
         assert int(answer.headers["retry-after"]) > 0
@@ -72,12 +73,12 @@ def test_a_model_that_is_not_loaded_answers_503_and_when_to_try_again(app: FastA
     assert _request(app, "GET", "/v1/models").json() == {"models": []}
 
 
-def test_the_process_is_alive_whatever_the_model_does(app: FastAPI) -> None:
+def test_the_process_is_alive_whatever_the_model_does(app: Entrance) -> None:
     assert _request(app, "GET", "/livez").status_code == 200
 
 
-def test_an_unexpected_failure_tells_nothing_about_the_inside(app: FastAPI) -> None:
-    @app.get("/broken")
+def test_an_unexpected_failure_tells_nothing_about_the_inside(app: Entrance) -> None:
+    @app.app.get("/broken")
     async def broken() -> None:
         raise RuntimeError("password=hunter2")
 
@@ -87,8 +88,8 @@ def test_an_unexpected_failure_tells_nothing_about_the_inside(app: FastAPI) -> N
     assert "hunter2" not in answer.text
 
 
-def test_a_parameter_the_framework_refuses_comes_in_the_envelope(app: FastAPI) -> None:
-    @app.get("/page/{number}")
+def test_a_parameter_the_framework_refuses_comes_in_the_envelope(app: Entrance) -> None:
+    @app.app.get("/page/{number}")
     async def read_page(number: int) -> int:
         return number
 
@@ -98,7 +99,7 @@ def test_a_parameter_the_framework_refuses_comes_in_the_envelope(app: FastAPI) -
     assert answer.json()["details"][0]["pointer"] == "/path/number"
 
 
-def test_refusals_are_counted_by_route_and_code(app: FastAPI, metrics: Metrics) -> None:
+def test_refusals_are_counted_by_route_and_code(app: Entrance, metrics: Metrics) -> None:
     for path in ("/a", "/b", "/readyz"):
         _request(app, "GET", path)
 
@@ -109,19 +110,19 @@ def test_refusals_are_counted_by_route_and_code(app: FastAPI, metrics: Metrics) 
     assert counted("/readyz", "not_ready") == 1
 
 
-def test_the_root_leads_to_the_documentation(app: FastAPI) -> None:
+def test_the_root_leads_to_the_documentation(app: Entrance) -> None:
     assert _request(app, "GET", "/").headers["location"] == "/docs"
     assert _request(app, "GET", "/docs").status_code == 200
 
 
-def test_every_reference_of_the_openapi_document_leads_somewhere(app: FastAPI) -> None:
+def test_every_reference_of_the_openapi_document_leads_somewhere(app: Entrance) -> None:
     document = _request(app, "GET", "/openapi.json").json()
 
     references = set(re.findall(r'"\$ref": "#/components/schemas/(\w+)"', json.dumps(document)))
     assert references == set(document["components"]["schemas"])
 
 
-def test_the_openapi_document_shows_request_answer_and_refusals(app: FastAPI) -> None:
+def test_the_openapi_document_shows_request_answer_and_refusals(app: Entrance) -> None:
     document = _request(app, "GET", "/openapi.json").json()
     schemas = document["components"]["schemas"]
     score = document["paths"]["/v1/score"]["post"]
@@ -136,5 +137,5 @@ def test_the_openapi_document_shows_request_answer_and_refusals(app: FastAPI) ->
         for status, answer in score["responses"].items()
     }
     assert shown.pop("200") == "ScoreAnswer"
-    assert set(shown) == {"400", "404", "413", "415", "422", "500", "503", "504", "default"}
+    assert set(shown) == {"400", "404", "408", "413", "415", "422", "500", "503", "504", "default"}
     assert set(shown.values()) == {"ErrorAnswer"}

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from models.sequences import FIRST_EVENT_TYPE_ID, UNKNOWN_ID
 from service.buckets import Buckets
-from service.engine import DeviceError, Engine, SignatureError, UnknownBucketError
+from service.engine import DeviceError, Engine, Programs, SignatureError, UnknownBucketError
 
 BUCKETS = Buckets(times=(4, 8), batches=(1, 3, 16))
 LARGEST_ID = FIRST_EVENT_TYPE_ID + 3
@@ -247,3 +247,28 @@ def test_xla_itself_compiles_once_a_bucket_and_not_at_all_with_a_warm_cache(arti
 
     assert cold == warm == "2 2"
     assert kept == written
+
+
+def test_versions_with_the_same_layers_share_programs_and_keep_their_own_weights(shelf: Path) -> None:
+    programs: Programs = {}
+    traces: list[None] = []
+    question = histories(3, 8, longest=8, seed=5)
+
+    engines = []
+    for version in ("1", "2", "1"):
+        engines.append(
+            Engine(
+                shelf / version,
+                device="cpu",
+                buckets=BUCKETS,
+                slots=2,
+                programs=programs,
+                on_compile=lambda: traces.append(None),
+            )
+        )
+        engines[-1].warm_up(lambda _: None)
+    first, second, again = (engine.run(*question)[0] for engine in engines)
+
+    assert len(traces) == len(programs) == len(BUCKETS)
+    np.testing.assert_array_equal(first, again)
+    assert np.abs(first - second).min() > 1e-4

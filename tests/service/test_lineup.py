@@ -4,19 +4,24 @@ import json
 import shutil
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import pytest
 
-from models.manifest import Manifest
-from models.sequences import EncodedBatch, encode
+from models.manifest import Draft, Manifest
+from models.repository import Repository
+from models.sequences import EncodedBatch
 from service.errors import NotReadyError, OverloadedError
-from service.lineup import LineUp, LiveModel, ModelStatus
+from service.lineup import LineUp
+from service.live_model import LiveModel
 from service.metrics import Metrics
+from service.score_request import Histories
 from service.settings import Settings, SettingsError
+from service.versions import ModelStatus, VersionStatus
 
 
 @pytest.fixture(scope="module")
@@ -39,9 +44,9 @@ def ready(repository: Path, runner: asyncio.Runner, metrics: Metrics) -> Iterato
     runner.run(lineup.stop())
 
 
-def settings_for(repository: Path, **chosen: str | int) -> Settings:
+def settings_for(repository: Path, **chosen: str | float) -> Settings:
     return Settings.model_validate(
-        {"repository": str(repository), "device": "cpu", "slots": 2, "max_batch": 2, **chosen}
+        {"repository": str(repository), "device": "cpu", "slots": 2, "max_batch": 2, "poll_seconds": 0, **chosen}
     )
 
 
@@ -58,25 +63,23 @@ def load(settings: Settings) -> tuple[LineUp, ModelStatus]:
 
 
 def encoded(champion: LiveModel, *lengths: int) -> EncodedBatch:
-    return encode(
-        [("New/P3",) * length for length in lengths],
-        [tuple(range(length - 1, -1, -1)) for length in lengths],
-        champion.vocabulary,
-        champion.manifest.max_events,
+    return champion.encode(
+        [("New/P3",) * length for length in lengths], [tuple(range(length - 1, -1, -1)) for length in lengths]
+    )
+
+
+def encoded_examples(champion: LiveModel) -> EncodedBatch:
+    examples = champion.manifest.golden_examples
+    return champion.encode(
+        [example.event_types for example in examples], [example.elapsed_minutes for example in examples]
     )
 
 
 def test_answers_the_golden_examples_once_ready(ready: LineUp, runner: asyncio.Runner) -> None:
     champion = ready.champion()
     examples = champion.manifest.golden_examples
-    batch = encode(
-        [example.event_types for example in examples],
-        [example.elapsed_minutes for example in examples],
-        champion.vocabulary,
-        champion.manifest.max_events,
-    )
 
-    scores = runner.run(champion.score(batch, None))
+    scores = runner.run(champion.score(encoded_examples(champion), None))
 
     np.testing.assert_allclose(scores.risk, [example.risk for example in examples], rtol=0, atol=1e-6)
     np.testing.assert_allclose(
@@ -261,3 +264,245 @@ def test_an_empty_repository_is_fatal(tmp_path: Path) -> None:
     lineup, _ = load(settings_for(tmp_path))
 
     assert "no model in" in str(lineup.fatal)
+
+
+class Service:
+    """A line-up that follows a repository of its own, and clients that ask it without a pause.
+
+    Each answer is compared with the golden examples of the version that it claims to come from.
+    """
+
+    def __init__(self, shelf: Path, root: Path, **chosen: str | float) -> None:
+        self.metrics = Metrics()
+        self.versions_seen: list[int] = []
+        self._shelf = shelf
+        self._model = root / "tiny"
+        self._model.mkdir()
+        self._settings = settings_for(root, **{"max_batch": 1, "poll_seconds": 0.02, **chosen})
+
+    async def __aenter__(self) -> Self:
+        self.lineup = LineUp(self._settings, self.metrics)
+        await self.lineup.start()
+        self._clients = [asyncio.create_task(self._ask()) for _ in range(8)]
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        for client in self._clients:
+            client.cancel()
+        answers = await asyncio.gather(*self._clients, return_exceptions=True)
+        await self.lineup.stop()
+        assert {type(answer) for answer in answers} == {asyncio.CancelledError}, answers
+
+    async def _ask(self) -> None:
+        while True:
+            await asyncio.sleep(0.001)
+            try:
+                pair = self.lineup.pair()
+            except NotReadyError:
+                continue
+            with pair:
+                champion = pair.champion
+                self.versions_seen.append(champion.manifest.version)
+                # As long as a client may take to send its body.
+                await asyncio.sleep(0.003)
+                scores = await champion.score(encoded_examples(champion), None)
+            expected = [example.risk for example in champion.manifest.golden_examples]
+            np.testing.assert_allclose(scores.risk, expected, rtol=0, atol=1e-5)
+
+    def publish(self, version: int, tamper: Callable[[Path], None] = lambda _: None) -> None:
+        staged = self._model / f".staging-{version}"
+        shutil.copytree(self._shelf / str(version), staged)
+        tamper(staged)
+        staged.rename(self._model / str(version))
+
+    def remove(self, version: int) -> None:
+        (self._model / str(version)).rename(self._model / f".removed-{version}")
+        shutil.rmtree(self._model / f".removed-{version}")
+
+    def repair(self, version: int) -> None:
+        shutil.copytree(self._shelf / str(version), self._model / str(version), dirs_exist_ok=True)
+
+    async def until(self, told: dict[int, str]) -> None:
+        """Wait until the versions have these states, then let the clients ask on for a while."""
+        while {status.version: status.state for status in self.lineup.versions()} != told:
+            for client in self._clients:
+                if client.done():
+                    client.result()
+            await asyncio.sleep(0.01)
+        self.versions_seen.clear()
+        await asyncio.sleep(0.05)
+
+    def told(self, version: int) -> VersionStatus:
+        return next(status for status in self.lineup.versions() if status.version == version)
+
+    def sample(self, metric: str, **labels: str) -> float | None:
+        return self.metrics.registry.get_sample_value(f"seqrisk_{metric}", labels)
+
+
+def test_versions_come_and_go_under_load_without_a_failed_or_mixed_answer(shelf: Path, tmp_path: Path) -> None:
+    async def follow() -> Service:
+        service = Service(shelf, tmp_path)
+        service.publish(1)
+        async with service:
+            await service.until({1: "champion"})
+            for version in (2, 3):
+                service.publish(version)
+                await service.until(dict.fromkeys(range(1, version), "available") | {version: "champion"})
+                assert set(service.versions_seen) == {version}
+            service.remove(3)
+            await service.until({1: "available", 2: "champion"})
+            assert set(service.versions_seen) == {2}
+            service.publish(3)
+            await service.until({1: "available", 2: "available", 3: "champion"})
+        return service
+
+    service = asyncio.run(follow())
+
+    assert service.lineup.status().version == 3
+    assert service.sample("model_swaps_total") == 4
+    assert service.sample("model_loads_total", result="live") == 5
+    assert service.sample("model_info", name="tiny", version="3") == 1
+    assert service.sample("model_info", name="tiny", version="2") is None
+    # Their layers are the same, so one version's programs do for all.
+    assert service.sample("compiles_total") == 2
+
+
+def test_a_version_that_went_leaves_nothing_behind_and_waits_for_no_collector(shelf: Path, tmp_path: Path) -> None:
+    async def swap() -> bool:
+        service = Service(shelf, tmp_path)
+        service.publish(1)
+        async with service:
+            await service.until({1: "champion"})
+            first = weakref.ref(service.lineup.champion())
+            engine = weakref.ref(service.lineup.champion()._run.__self__)  # type: ignore[attr-defined]
+            gc.disable()
+            service.publish(2)
+            await service.until({1: "available", 2: "champion"})
+            return first() is None and engine() is None
+
+    try:
+        assert asyncio.run(swap())
+    finally:
+        gc.enable()
+
+
+@pytest.mark.parametrize(
+    ("tamper", "reason"), [(flip_a_weight, "SHA-256"), (change_golden("risk"), "golden example 2 of tiny version 2")]
+)
+def test_a_bad_version_is_refused_once_and_told_and_the_champion_stays(
+    shelf: Path, tmp_path: Path, tamper: Callable[[Path], None], reason: str
+) -> None:
+    async def offer_a_bad_version() -> Service:
+        service = Service(shelf, tmp_path)
+        service.publish(1)
+        async with service:
+            await service.until({1: "champion"})
+            service.publish(2, tamper)
+            await service.until({1: "champion", 2: "refused"})
+            await asyncio.sleep(0.2)
+            assert set(service.versions_seen) == {1}
+            assert reason in service.told(2).reason
+            assert service.sample("model_loads_total", result="refused") == 1
+            assert service.sample("model_newest_refused_version") == 2
+            assert service.lineup.status().state == "ready"
+
+            service.repair(2)
+            await service.until({1: "available", 2: "champion"})
+        return service
+
+    service = asyncio.run(offer_a_bad_version())
+
+    assert service.sample("model_newest_refused_version") == 0
+    assert service.sample("model_swaps_total") == 1
+
+
+def test_a_pinned_version_stays_whatever_comes_and_goes(shelf: Path, tmp_path: Path) -> None:
+    async def pin() -> Service:
+        service = Service(shelf, tmp_path, version=2)
+        for version in (1, 2):
+            service.publish(version)
+        async with service:
+            await service.until({1: "available", 2: "champion"})
+            service.publish(3)
+            service.remove(1)
+            await service.until({2: "champion", 3: "available"})
+            service.remove(2)
+            await service.until({2: "champion", 3: "available"})
+            assert set(service.versions_seen) == {2}
+        return service
+
+    assert asyncio.run(pin()).sample("model_swaps_total") == 0
+
+
+def test_a_service_that_starts_on_a_bad_version_is_not_ready_until_the_version_is_gone(
+    shelf: Path, tmp_path: Path
+) -> None:
+    async def start_on_a_bad_version() -> tuple[ModelStatus, ModelStatus]:
+        service = Service(shelf, tmp_path)
+        service.publish(1)
+        service.publish(2, flip_a_weight)
+        async with service:
+            await service.until({1: "available", 2: "refused"})
+            unready = service.lineup.status()
+            assert not service.versions_seen
+            service.remove(2)
+            await service.until({1: "champion"})
+            return unready, service.lineup.status()
+
+    unready, ready = asyncio.run(start_on_a_bad_version())
+
+    assert (unready.version, unready.state) == (2, "failed")
+    assert "SHA-256" in unready.reason
+    assert (ready.version, ready.state, ready.reason) == (1, "ready", "")
+
+
+def test_a_challenger_is_compared_and_leaves_with_its_version(shelf: Path, tmp_path: Path) -> None:
+    async def challenge() -> Service:
+        service = Service(shelf, tmp_path, version=1, challenger_version=2, canary_share=1.0)
+        service.publish(1)
+        async with service:
+            await service.until({1: "champion", 2: "refused"})
+            assert "no such version" in service.told(2).reason
+            service.publish(2, flip_a_weight)
+            await service.until({1: "champion", 2: "refused"})
+            service.repair(2)
+            await service.until({1: "champion", 2: "challenger"})
+            assert service.sample("challenger_ready") == 1
+            with service.lineup.pair() as pair:
+                asked = Histories(None, ["anyone"], [["New/P3"]], [[0.0]])
+                (part,) = await pair.score(asked, encoded(pair.champion, 1), None)
+            assert part.manifest.version == 2
+
+            service.remove(2)
+            await service.until({1: "champion", 2: "refused"})
+            with service.lineup.pair() as pair:
+                (part,) = await pair.score(asked, encoded(pair.champion, 1), None)
+            assert part.manifest.version == 1
+        return service
+
+    service = asyncio.run(challenge())
+
+    assert service.sample("challenger_ready") == 0
+    assert service.sample("model_swaps_total") == 0
+
+
+def test_a_remote_repository_is_followed_as_well(shelf: Path, tmp_path: Path) -> None:
+    async def follow() -> list[VersionStatus]:
+        remote = Repository("memory://followed")
+        for version in (1, 2):
+            with remote.staging("tiny") as staged:
+                shutil.copytree(shelf / str(version), staged, dirs_exist_ok=True)
+                manifest = Manifest.read(staged / "manifest.json")
+                (staged / "manifest.json").unlink()
+                remote.publish(staged, Draft(**{name: getattr(manifest, name) for name in Draft.model_fields}))
+            if version == 1:
+                settings = settings_for(tmp_path, max_batch=1, poll_seconds=0.02)
+                chosen = {"repository": "memory://followed", "cache_directory": tmp_path}
+                lineup = LineUp(settings.model_copy(update=chosen), Metrics())
+                await lineup.start()
+            while lineup.status().version != version or lineup.status().state != "ready":  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+        await lineup.stop()
+        return lineup.versions()
+
+    assert asyncio.run(follow()) == [VersionStatus(1, "available", ""), VersionStatus(2, "champion", "")]

@@ -8,7 +8,6 @@ from service.schemas import (
     _EXAMPLE_REQUEST,
     MAX_ELAPSED_MINUTES,
     MAX_TEXT_LENGTH,
-    SCORE_ANSWER,
     SCORE_REQUEST,
     SEQUENCE,
 )
@@ -55,27 +54,3 @@ def test_the_json_schema_refuses_unknown_fields_and_requires_sequences() -> None
     parts = [schema, *schema["$defs"].values()]
     assert [part["additionalProperties"] for part in parts] == [False, False, False]
     assert schema["required"] == ["sequences"]
-
-
-def test_an_answer_is_written_in_one_pass_of_bytes() -> None:
-    answer = SCORE_ANSWER.dump_json(
-        {
-            "model": "m",
-            "version": 1,
-            "scores": [
-                {
-                    "id": None,
-                    "risk": 0.41,
-                    "auxiliary_risk": 0.4,
-                    "events_used": 3,
-                    "events_truncated": 0,
-                    "unknown_events": 0,
-                }
-            ],
-        }
-    )
-
-    assert answer == (
-        b'{"model":"m","version":1,"scores":[{"id":null,"risk":0.41,"auxiliary_risk":0.4,"events_used":3,'
-        b'"events_truncated":0,"unknown_events":0}]}'
-    )

@@ -1,5 +1,6 @@
 """What the tests of the trainer share: a small synthetic log in which a refund after a long gap announces label 1."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,9 @@ from tests.training.runs import Run, run_train
 from training.config import DataConfig, TrainingConfig
 from training.eventlog import EventLog, read_event_log
 from training.splits import Split, split_by_time
+
+# As the command line does; it counts once OpenMP is loaded, which test modules do.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 NUM_SEQUENCES = 240
 START = np.datetime64("2026-01-01T00:00:00", "s")

@@ -88,6 +88,25 @@ def test_expected_calibration_error_is_the_mean_gap_of_equally_full_bins() -> No
     assert error[0] == pytest.approx(np.mean(np.abs(risks - 0.5)))
 
 
+@given(seed=st.integers(0, 10_000))
+@settings(max_examples=30, deadline=None)
+def test_the_order_of_rows_does_not_change_a_metric(seed: int) -> None:
+    prefixes, risks = sample(seed)
+    labels, weights = prefixes.labels.astype(np.float64), np.ones((1, len(risks)))
+    order = np.random.default_rng(seed).permutation(len(risks))
+
+    for metric in (evaluation.roc_auc, evaluation.average_precision, evaluation.expected_calibration_error):
+        assert metric(labels[order], risks[order], weights) == pytest.approx(metric(labels, risks, weights))
+
+
+def test_one_risk_for_all_is_off_by_its_distance_to_the_share_of_label_one() -> None:
+    labels = np.repeat([0.0, 1.0], 50)
+
+    error = evaluation.expected_calibration_error(labels, np.full(100, 0.3), np.ones((1, 100)))
+
+    assert error[0] == pytest.approx(0.2)
+
+
 def test_risks_that_come_true_have_no_calibration_error() -> None:
     generator = np.random.default_rng(0)
     risks = generator.random(100_000)

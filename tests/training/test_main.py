@@ -1,9 +1,8 @@
-import os
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
+
+import pytest
 
 from models.repository import Artifact, Repository
 from tests.training.runs import Run, run_train
@@ -42,24 +41,36 @@ def test_a_wrong_configuration_or_log_is_one_sentence_and_a_failure(tmp_path: Pa
     assert "Expected a CSV or Parquet event log at" in run.output
 
 
-def test_a_killed_run_leaves_no_version(workplace: Path, tmp_path: Path) -> None:
-    command = [
-        sys.executable,
-        "-m",
-        "training",
-        "train",
-        str(workplace / "refunds.toml"),
-        "--repository",
-        str(tmp_path),
-    ]
-    process = subprocess.Popen(command, cwd=ROOT, start_new_session=True, stdout=subprocess.DEVNULL)
-    try:
-        while not list(tmp_path.glob("refunds/.staging-*/saved_model.pb")):
-            assert process.poll() is None
-            time.sleep(0.05)
-    finally:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+def test_a_repository_that_cannot_be_written_to_is_found_out_before_the_fit(workplace: Path) -> None:
+    run = run_train(str(workplace / "refunds.toml"), "--repository", str(workplace / "log.csv"))
 
-    assert Repository(tmp_path).names() == []
-    assert all(path.name.startswith(".staging-") for path in (tmp_path / "refunds").iterdir())
+    assert run.exit_code == 1
+    assert "Expected to write to the repository" in run.output
+    assert "epoch" not in run.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [(("--seed", "4294967296"), "--seed"), (("--repository", "nowhere://x"), "Protocol not known: nowhere")],
+)
+def test_a_wrong_option_is_refused(workplace: Path, arguments: tuple[str, str], reason: str) -> None:
+    run = run_train(str(workplace / "refunds.toml"), *arguments)
+
+    assert run.exit_code != 0
+    assert reason in run.output
+
+
+def test_names_with_brackets_are_shown_as_they_are(workplace: Path, tmp_path: Path) -> None:
+    (tmp_path / "odd.toml").write_text((workplace / "refunds.toml").read_text().replace("log.csv", "[/log].csv"))
+
+    assert "Reading [/log].csv" in run_train(str(tmp_path / "odd.toml")).output
+
+
+def test_the_command_line_runs_as_a_module_and_says_what_is_wrong_without_a_traceback(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "training", "train", str(tmp_path / "absent.toml")]
+
+    finished = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+
+    assert finished.returncode == 1
+    assert finished.stderr.startswith("Expected a training configuration at")
+    assert len(finished.stderr.splitlines()) == 1

@@ -1,6 +1,7 @@
 from io import StringIO
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -9,7 +10,10 @@ from rich.console import Console
 from models.repository import Artifact, Repository
 from models.sequences import Vocabulary
 from training import pipeline
+from training.calibration import Platt
 from training.config import TrainingConfig
+from training.export import write_saved_model
+from training.fit import FitResult
 from training.gate import GateError
 from training.prefixes import cut_prefixes
 from training.splits import Split
@@ -31,11 +35,15 @@ def test_the_artifact_scores_the_test_period_as_its_manifest_says(artifact: Arti
 def test_nothing_is_published_when_the_gate_refuses(
     config: TrainingConfig, workplace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    brief = config.model_copy(update={"fit": config.fit.model_copy(update={"max_epochs": 1})})
-    monkeypatch.setattr(pipeline, "write_saved_model", lambda _network, _platt, directory: (directory / "x").touch())
+    def write_another(network: keras.Model, platt: Platt, directory: Path) -> None:
+        write_saved_model(network, Platt(platt.slope, platt.intercept + 0.01), directory)
 
-    with pytest.raises(GateError):
-        pipeline.train_and_publish(brief, workplace, Repository(tmp_path), Console(file=StringIO()))
+    monkeypatch.setattr(pipeline, "write_saved_model", write_another)
+    # An untrained network is exported like any other.
+    monkeypatch.setattr(pipeline, "fit_network", lambda *_arguments, **_options: FitResult(1, 1, 0.5))
+
+    with pytest.raises(GateError, match="nothing was published: Expected the risk of the reloaded model"):
+        pipeline.train_and_publish(config, workplace, Repository(tmp_path), Console(file=StringIO()))
 
     assert Repository(tmp_path).names() == []
     assert list(tmp_path.rglob("*")) == [tmp_path / "refunds"]

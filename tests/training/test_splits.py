@@ -66,6 +66,13 @@ def test_the_sample_is_split_as_its_protocol_says() -> None:
     assert np.datetime64(int(split.test.starts_microseconds[0]), "us") == np.datetime64("2016-05-11T09:25:00")
 
 
+@pytest.mark.parametrize("num_sequences", [2, 3, 7])
+@pytest.mark.parametrize("test_share", [0.01, 0.5])
+def test_a_log_too_short_to_split_is_refused(num_sequences: int, test_share: float) -> None:
+    with pytest.raises(EventLogError, match="Give a longer log"):
+        split_by_time(synthetic(1, num_sequences), SplitConfig(test_share=test_share))
+
+
 def test_a_part_of_one_class_is_refused_by_name() -> None:
     log = synthetic(seed=1, num_sequences=100)
     labels = np.where(np.arange(100) < 80, log.labels, 0).astype(np.int8)

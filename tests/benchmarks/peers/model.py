@@ -10,6 +10,7 @@ from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
+import numpy as np
 import tensorflow as tf
 
 from models.repository import Repository
@@ -42,7 +43,7 @@ class Model:
             for one, other in zip(risk.tolist(), auxiliary_risk.tolist(), strict=True)
         ]
 
-    def run(self, event_ids: Any, elapsed_minutes: Any) -> tuple[Any, Any]:
+    def run(self, event_ids: np.ndarray, elapsed_minutes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Risk and auxiliary risk, float32 (batch,), of arrays (batch, time)."""
         answer = self._signature(event_ids=tf.constant(event_ids), elapsed_minutes=tf.constant(elapsed_minutes))
         return answer["risk"].numpy(), answer["auxiliary_risk"].numpy()

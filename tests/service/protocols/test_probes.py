@@ -1,8 +1,14 @@
+import asyncio
 from pathlib import Path
 
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
+from service.app import create_app
+from service.lifecycle import Lifecycle
+from service.lineup import LineUp
+from service.metrics import Metrics
+from service.settings import Settings
 from tests.service.conftest import StartService
 
 
@@ -16,6 +22,23 @@ def test_a_verified_and_warm_model_is_ready(client: httpx.Client) -> None:
     answer = client.get("/readyz")
 
     assert (answer.status_code, answer.json()) == (200, {"status": "ready"})
+
+
+def test_a_service_that_is_to_stop_is_not_ready_but_alive() -> None:
+    lifecycle, metrics, settings = Lifecycle(), Metrics(), Settings()
+    app = create_app(settings, LineUp(settings, metrics), metrics, lifecycle)
+    lifecycle.stop()
+
+    async def ask(path: str) -> httpx.Response:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://service") as client:
+            return await client.get(path)
+
+    ready, alive = asyncio.run(ask("/readyz")), asyncio.run(ask("/livez"))
+
+    assert (ready.status_code, ready.json()["code"]) == (503, "not_ready")
+    assert "stopping" in ready.json()["error"]
+    assert alive.status_code == 200
+    assert ready.headers["connection"] == alive.headers["connection"] == "close"
 
 
 def test_metrics_are_prometheus_text(client: httpx.Client) -> None:

@@ -1,5 +1,7 @@
+import asyncio
 import json
 import socket
+import threading
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -8,13 +10,20 @@ import httpx
 import numpy as np
 import pytest
 from pydantic import TypeAdapter
+from starlette.types import Message
 
 from models.repository import Repository
-from service.batcher import Scores
-from service.errors import ModelFaultError
-from service.protocols.score import _probabilities
+from service.app import create_app
+from service.entrance import Entrance
+from service.lifecycle import Lifecycle
+from service.lineup import LineUp
+from service.metrics import Metrics
+from service.protocols.score import _shown
+from service.reading import LARGE_BODY_BYTES
 from service.schemas import ScoreAnswer
-from tests.service.conftest import MAX_EVENTS, Service
+from service.settings import Settings
+from tests.service.conftest import MAX_EVENTS, Service, StartService
+from tests.service.live_models import live_model
 
 SOUND: dict[str, Any] = {"event_types": ["Opened/Phone", "New/P3"], "elapsed_minutes": [6, 0]}
 TIME = "2016-03-01T01:36:00Z"
@@ -323,17 +332,104 @@ def test_a_client_that_leaves_midway_disturbs_nobody(service: Service, client: h
     assert "Traceback" not in service.errors.read_text()
 
 
-@pytest.mark.parametrize("risk", [np.nan, np.inf, -0.01, 1.01])
-@pytest.mark.parametrize("output", ["risk", "auxiliary_risk"])
-def test_an_answer_that_is_no_probability_is_the_models_fault(risk: float, output: str) -> None:
-    sound = np.array([0.1, 0.9], np.float32)
-    outputs = {"risk": sound, "auxiliary_risk": sound, output: np.array([0.1, risk], np.float32)}
+@pytest.mark.parametrize("length", [2, 100])
+def test_risks_are_shown_with_eight_decimals_however_many_they_are(length: int) -> None:
+    risks = np.array([0, 1, 0.41, 1e-30] * length, np.float32)
 
-    with pytest.raises(ModelFaultError):
-        _probabilities(Scores(**outputs))
+    assert _shown(risks) == [0, 1, 0.41, 0] * length
 
 
-def test_every_probability_is_an_answer_with_eight_decimals() -> None:
-    scores = Scores(np.array([0, 1], np.float32), np.array([0.41, 1e-30], np.float32))
+def test_a_large_body_is_answered_like_small_ones(start_service: StartService, repository: Path) -> None:
+    service = start_service(SEQRISK_REPOSITORY=str(repository))
+    service.expect_output(r"(is ready)")
+    random = np.random.default_rng(8)
+    histories = [_history(random, int(length)) for length in random.integers(1, 500, 300)]
+    bad = [*histories[:-1], {"event_types": ["a"], "elapsed_minutes": [-1]}]
+    with httpx.Client(base_url=service.address(), timeout=60) as client:
+        together = _score(client, *histories)
+        apart = [score for start in range(0, 300, 10) for score in _score(client, *histories[start : start + 10])]
+        refusal = client.post("/v1/score", json={"sequences": bad})
 
-    assert _probabilities(scores) == ([0, 1], [0.41, 0])
+    assert len(json.dumps(histories)) > 10 * LARGE_BODY_BYTES
+    for one, other in zip(together, apart, strict=True):
+        assert one == pytest.approx(other, abs=1e-6)
+    assert refusal.json()["details"][0]["pointer"] == "/sequences/299/elapsed_minutes/0"
+
+
+def test_a_client_may_name_its_own_time(client: httpx.Client) -> None:
+    def code(milliseconds: str) -> tuple[int, str]:
+        headers = {"X-Request-Timeout-Ms": milliseconds}
+        answer = client.post("/v1/score", json={"sequences": [SOUND] * 20}, headers=headers)
+        return answer.status_code, answer.json().get("code", "scored")
+
+    assert code("60000") == (200, "scored")
+    assert code("soon") == (400, "invalid_header")
+
+
+def test_a_body_that_trickles_in_is_answered_408_at_the_deadline(service: Service) -> None:
+    address = httpx.URL(service.address())
+    with socket.create_connection((address.host, address.port or 80), timeout=30) as connection:
+        connection.sendall(
+            b"POST /v1/score HTTP/1.1\r\nHost: s\r\nContent-Length: 100\r\nX-Request-Timeout-Ms: 100\r\n\r\n{"
+        )
+
+        answer = b"".join(iter(lambda: connection.recv(1000), b""))
+
+    assert answer.startswith(b"HTTP/1.1 408 ")
+    assert b'"code":"slow_body"' in answer
+    assert b"connection: close" in answer
+
+
+def test_a_client_that_has_gone_never_reaches_the_model(repository: Path) -> None:
+    metrics, settings = Metrics(), Settings()
+    lineup, calls, may_run = LineUp(settings, metrics), list[int](), threading.Event()
+
+    def hold() -> None:
+        calls.append(1)
+        may_run.wait()
+
+    async def leave_while_waiting() -> None:
+        manifest = Repository(repository).open("tiny").manifest
+        lineup._champion = live_model(manifest, version=1, before=hold)
+        app = create_app(settings, lineup, metrics, Lifecycle())
+        stays, leaves = (_Connection(app, leaves=leaves) for leaves in (False, True))
+        first = asyncio.ensure_future(stays.request())
+        while not calls:
+            await asyncio.sleep(0.001)
+        await leaves.request()
+        may_run.set()
+        await first
+        await lineup._champion.drain()
+        assert stays.status == 200
+
+    asyncio.run(leave_while_waiting())
+
+    assert len(calls) == 1
+    rejects = {"route": "/v1/score", "code": "client_gone"}
+    assert metrics.registry.get_sample_value("seqrisk_rejects_total", rejects) == 1
+
+
+class _Connection:
+    """A client that sends one request and then stays, or leaves."""
+
+    def __init__(self, app: Entrance, *, leaves: bool) -> None:
+        self._app = app
+        self._leaves = leaves
+        self._has_sent = False
+        self.status = 0
+
+    async def request(self) -> None:
+        await self._app(
+            {"type": "http", "method": "POST", "path": "/v1/score", "headers": []}, self._receive, self._send
+        )
+
+    async def _receive(self) -> Message:
+        if not self._has_sent:
+            self._has_sent = True
+            return {"type": "http.request", "body": json.dumps({"sequences": [SOUND]}).encode()}
+        if not self._leaves:
+            await asyncio.Event().wait()
+        return {"type": "http.disconnect"}
+
+    async def _send(self, message: Message) -> None:
+        self.status = message.get("status", self.status)

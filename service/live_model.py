@@ -1,0 +1,177 @@
+"""One version, ready to score.
+
+LiveModel            scores, and lets its memory go when nobody needs it
+load                 makes a verified artifact answer
+relieve_collector    after each load, whatever became of it
+"""
+
+import asyncio
+import gc
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.manifest import Manifest
+from models.repository import Artifact
+from models.sequences import UNKNOWN_ID, EncodedBatch, EventType, Vocabulary, encode
+from service.batcher import Batcher, BatchReport, Run, Scores
+from service.buckets import Buckets
+from service.golden import verify
+from service.metrics import Metrics
+from service.settings import Settings
+
+if TYPE_CHECKING:
+    from service.engine import Programs
+
+Report = Callable[[str], None]
+
+
+class LiveModel:
+    """One version, loaded, verified and warm. A `with` block holds it: until its end, scores are not refused.
+
+    Args:
+        manifest: Its manifest.
+        run: The model, as the batcher calls it.
+        buckets: The shapes `run` takes.
+        batcher: Scores with `run`.
+    """
+
+    def __init__(self, manifest: Manifest, run: Run, buckets: Buckets, batcher: Batcher) -> None:
+        self.manifest = manifest
+        self.vocabulary = Vocabulary(manifest.vocabulary)
+        self._run = run
+        self._buckets = buckets
+        self._batcher = batcher
+        self._num_holders = 0
+        self._is_free = asyncio.Event()
+
+    def __enter__(self) -> Self:
+        self._num_holders += 1
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._num_holders -= 1
+        if self._num_holders == 0:
+            self._is_free.set()
+
+    @property
+    def num_waiting(self) -> int:
+        """Sequences waiting for it."""
+        return self._batcher.num_waiting
+
+    def encode(
+        self, event_types: Sequence[Sequence[EventType]], elapsed_minutes: Sequence[Sequence[float]]
+    ) -> EncodedBatch:
+        """Histories as this version takes them."""
+        return encode(event_types, elapsed_minutes, self.vocabulary, self.manifest.max_events)
+
+    async def score(self, batch: EncodedBatch, deadline: float | None) -> Scores:
+        """Score encoded histories; arguments and errors are those of `Batcher.score`."""
+        return await self._batcher.score(batch, deadline)
+
+    def risks(self, batch: EncodedBatch) -> NDArray[np.float32]:
+        """Score in the calling thread, one call after the other, beside all that wait.
+
+        Returns:
+            Risks, float32 (batch,).
+        """
+        answers = []
+        for start in range(0, len(batch.events_used), self._buckets.max_batch):
+            rows = slice(start, start + self._buckets.max_batch)
+            num_rows = len(batch.events_used[rows])
+            time = self._buckets.time_for(int(batch.events_used[rows].max()))
+            shape = (self._buckets.batch_for(num_rows), time)
+            event_ids, elapsed_minutes = np.zeros(shape, np.int32), np.zeros(shape, np.float32)
+            width = min(time, batch.event_ids.shape[1])
+            event_ids[:num_rows, :width] = batch.event_ids[rows, :width]
+            elapsed_minutes[:num_rows, :width] = batch.elapsed_minutes[rows, :width]
+            # A model never meets a sequence without events.
+            event_ids[num_rows:, 0] = UNKNOWN_ID
+            answers.append(self._run(event_ids, elapsed_minutes)[0][:num_rows])
+        return np.concatenate(answers)
+
+    async def drain(self) -> None:
+        """Wait for those who hold it, answer what was accepted, accept nothing more, end its threads."""
+        while self._num_holders:
+            self._is_free.clear()
+            await self._is_free.wait()
+        await self._batcher.drain()
+
+
+def load(
+    artifact: Artifact,
+    settings: Settings,
+    metrics: Metrics,
+    report: Report,
+    *,
+    programs: "Programs",
+    slots: int,
+    compile_threads: int,
+) -> LiveModel:
+    """Make an artifact answer: compile every bucket, prove the golden examples, give it its slots.
+
+    Args:
+        artifact: Its digests are verified.
+        settings: Device and limits.
+        metrics: Where compilations and batches are counted.
+        report: Called from any thread with what is being done; what it raises ends the loading.
+        programs: What was compiled before; added to.
+        slots: Calls of it that run side by side.
+        compile_threads: Buckets compiled side by side.
+
+    Raises:
+        DeviceError: The device asked for is not there.
+        SignatureError: The artifact does not answer as the contract says.
+        GoldenExampleError: It answers something else here than where it was made.
+    """
+    report("Importing TensorFlow.")
+    from service.engine import Engine  # noqa: PLC0415  seconds of import, so only in the thread that loads
+
+    report("Loading the graph and its weights.")
+    manifest = artifact.manifest
+    buckets = Buckets.for_model(manifest.max_events, settings.max_batch)
+    engine = Engine(
+        artifact.directory,
+        device=settings.device,
+        buckets=buckets,
+        slots=slots,
+        programs=programs,
+        compile_cache_directory=settings.compile_cache_directory,
+        on_compile=metrics.compiles.inc,
+    )
+    engine.warm_up(
+        lambda num_warm: report(f"Compiling: {num_warm} of {len(buckets)} buckets are ready."),
+        num_threads=compile_threads,
+    )
+
+    report("Comparing the golden examples.")
+    verify(engine.run, manifest, Vocabulary(manifest.vocabulary), buckets)
+
+    queue_seconds, infer_seconds = metrics.stage_seconds.labels("queue"), metrics.stage_seconds.labels("infer")
+
+    def observe(call: BatchReport) -> None:
+        queue_seconds.observe(call.longest_wait_seconds)
+        infer_seconds.observe(call.run_seconds)
+        metrics.batch_sequences.observe(call.rows)
+        metrics.batch_padding_ratio.observe(call.padding_ratio)
+
+    batcher = Batcher(
+        engine.run,
+        buckets=buckets,
+        slots=slots,
+        max_waiting_sequences=settings.max_waiting_sequences,
+        observe=observe,
+    )
+    return LiveModel(manifest, engine.run, buckets, batcher)
+
+
+def relieve_collector() -> None:
+    """Take what loading left behind, then count all that is alive as permanent.
+
+    A collector that walks all of TensorFlow's objects stalls requests by 0.2 s. What a version takes with it when it
+    goes is in no cycle, so it needs no collector.
+    """
+    gc.collect()
+    gc.freeze()
