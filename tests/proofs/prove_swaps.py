@@ -1,7 +1,8 @@
+# ruff: noqa: T201  what it finds is printed
 """Proof: versions change under load, and no request notices.
 
-A real server follows a repository in which one version after the other appears, every tenth of them corrupt in one of four
-ways. Two sets of weights take turns, so that each answer shows whose it is. Run it while nothing else runs:
+A real server follows a repository in which one version after the other appears, every tenth of them corrupt in one of
+four ways. Two sets of weights take turns, so that each answer shows whose it is. Run it while nothing else runs:
 
     .venv/bin/python -m tests.proofs.prove_swaps --swaps 50
 """
@@ -22,7 +23,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -183,7 +184,7 @@ class Server:
         self._workshop, self._model, self._load = workshop, model, load
         self.windows: list[tuple[float, float]] = []
 
-    def __enter__(self) -> "Server":
+    def __enter__(self) -> Self:
         self._model.mkdir(parents=True)
         return self
 
