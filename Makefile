@@ -10,7 +10,7 @@ COMPILE := $(VENV)/bin/uv pip compile pyproject.toml --universal --python-versio
 	--no-header --no-emit-index-url --no-annotate --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test train check format bench bench-peers lock clean
+.PHONY: help serve test train check format bench bench-peers prove lock clean
 
 help: ## Show this list.
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -42,6 +42,14 @@ bench: $(VENV)/development ## Measure engine, batcher and service (run it while 
 
 bench-peers: $(VENV)/development ## Measure other model servers on the same artifact beside ours (downloads them).
 	$(PYTHON) -m tests.benchmarks.bench_peers
+
+prove: $(VENV)/development ## Run every slow proof of what the service promises (half an hour; run it while nothing else runs).
+	$(PYTHON) -m tests.proofs.prove_invariance
+	$(PYTHON) -m tests.proofs.prove_first_request
+	$(PYTHON) -m tests.proofs.prove_probes
+	$(PYTHON) -m tests.proofs.prove_sigterm
+	$(PYTHON) -m tests.proofs.prove_overload
+	$(PYTHON) -m tests.proofs.prove_swaps
 
 lock: $(VENV)/development ## Renew the lock files from pyproject.toml.
 	$(COMPILE) --extra cpu --extra service --extra training --extra dev -o $(LOCKS)/development.lock

