@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from models.repository import ArtifactNotFoundError
 from service.challenger import Challenger
 from service.errors import NotReadyError
-from service.live_model import LiveModel, load, relieve_collector
+from service.live_model import LiveModel, beside_traffic, load
 from service.metrics import Metrics
 from service.pair import Pair
 from service.settings import Settings, SettingsError
@@ -136,8 +136,9 @@ class LineUp:
         self._versions.update(self._source.versions(), self._source.fingerprint)
         self._metrics.model_newest_refused_version.set(self._versions.newest_refused)
         self._renew_champion(self._source)
-        if self._champion is not None:
-            self._renew_challenger(self._source)
+        challenger = self._settings.challenger_version
+        if self._champion is not None and challenger is not None:
+            self._renew_challenger(self._source, challenger)
 
     def _renew_champion(self, source: Source) -> None:
         champion = self._champion
@@ -153,10 +154,8 @@ class LineUp:
         if new is not None:
             self._go_live(new, perf_counter() - started_at)
 
-    def _renew_challenger(self, source: Source) -> None:
-        version, challenger = self._settings.challenger_version, self._challenger
-        if version is None:
-            return
+    def _renew_challenger(self, source: Source, version: int) -> None:
+        challenger = self._challenger
         if challenger is not None and version not in self._versions.available:
             self._challenger = None
             self._let_go(challenger)
@@ -172,30 +171,33 @@ class LineUp:
         # Before anything is read: what changes from here on is worth another attempt.
         fingerprint = source.fingerprint(version)
         self._loading = VersionStatus(version, "loading", "")
-        try:
-            self._report("Fetching the artifact and verifying its digests.")
-            if self._champion is None:
-                self._status = replace(self._status, version=version, manifest=None)
-            artifact = source.open(version)
-            if self._champion is None:
-                self._status = replace(self._status, manifest=artifact.manifest)
-            return load(
-                artifact,
-                self._settings,
-                self._metrics,
-                self._report,
-                programs=self._programs,
-                slots=slots,
-                compile_threads=compile_threads,
-            )
-        except (ArtifactNotFoundError, SettingsError, _StoppedError):
-            raise
-        except Exception as error:
-            self._refuse(version, error, fingerprint)
-            return None
-        finally:
-            self._loading = None
-            relieve_collector()
+        with beside_traffic():
+            try:
+                return self._open_and_load(source, version, slots, compile_threads)
+            except (ArtifactNotFoundError, SettingsError, _StoppedError):
+                raise
+            except Exception as error:
+                self._refuse(version, error, fingerprint)
+                return None
+            finally:
+                self._loading = None
+
+    def _open_and_load(self, source: Source, version: int, slots: int, compile_threads: int) -> LiveModel:
+        self._report("Fetching the artifact and verifying its digests.")
+        if self._champion is None:
+            self._status = replace(self._status, version=version, manifest=None)
+        artifact = source.open(version)
+        if self._champion is None:
+            self._status = replace(self._status, manifest=artifact.manifest)
+        return load(
+            artifact,
+            self._settings,
+            self._metrics,
+            self._report,
+            programs=self._programs,
+            slots=slots,
+            compile_threads=compile_threads,
+        )
 
     def _report(self, reason: str) -> None:
         if self._stopping.is_set():

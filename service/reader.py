@@ -9,7 +9,6 @@ import pickle
 import struct
 import sys
 from asyncio.subprocess import PIPE, Process
-from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime
 from typing import Any, BinaryIO, cast
@@ -53,7 +52,13 @@ class Reader:
         return histories
 
     async def close(self) -> None:
-        """End the process."""
+        """End the process; whoever still waits for it is told that it has died."""
+        await self._end()
+        # It may have been about to start.
+        async with self._is_free:
+            await self._end()
+
+    async def _end(self) -> None:
         process, self._process = self._process, None
         if process is not None:
             with suppress(ProcessLookupError):
@@ -63,10 +68,8 @@ class Reader:
     async def _exchange(self, arguments: tuple[object, ...]) -> bytes:
         try:
             process = await self._running()
-            questions, answers = (
-                cast("asyncio.StreamWriter", process.stdin),
-                cast("asyncio.StreamReader", process.stdout),
-            )
+            questions = cast("asyncio.StreamWriter", process.stdin)
+            answers = cast("asyncio.StreamReader", process.stdout)
             question = pickle.dumps(arguments)
             questions.write(_LENGTH.pack(len(question)))
             questions.write(question)
@@ -74,8 +77,8 @@ class Reader:
             (num_bytes,) = _LENGTH.unpack(await answers.readexactly(_LENGTH.size))
             return await answers.readexactly(num_bytes)
         except (asyncio.IncompleteReadError, ConnectionError) as error:
-            logger.error("The process that reads large bodies has died; the next large body starts another.")  # noqa: TRY400  its trace says less
-            await self.close()
+            logger.warning("The process that reads large bodies has died; the next large body starts another.")
+            await self._end()
             raise ServiceError("Expected to read the body. Received: the end of the process that reads it.") from error
 
     async def _running(self) -> Process:
@@ -92,12 +95,12 @@ def _unpack(answer: bytes) -> Histories | ServiceError:
     return unpacked
 
 
-def serve_pipe(questions: BinaryIO, answers: BinaryIO, read: Callable[..., object] = read_score_request) -> None:
+def serve_pipe(questions: BinaryIO, answers: BinaryIO) -> None:
     """The process' life: read bodies until the owner is gone."""
     while length := questions.read(_LENGTH.size):
         arguments: tuple[Any, ...] = pickle.loads(questions.read(*_LENGTH.unpack(length)))  # noqa: S301  as above
         try:
-            answer: object = read(*arguments)
+            answer: object = read_score_request(*arguments)
         except ServiceError as error:
             answer = error
         packed = pickle.dumps(answer)

@@ -32,6 +32,9 @@ def write_saved_model(network: keras.Model, platt: Platt, directory: Path) -> No
         platt: Calibration of the main output.
         directory: Where to; it may exist.
     """
+    # Variables, not constants: versions that differ in numbers alone share one graph, and so compiled programs.
+    slope = tf.Variable(platt.slope, dtype=tf.float32, trainable=False, name="slope")
+    intercept = tf.Variable(platt.intercept, dtype=tf.float32, trainable=False, name="intercept")
 
     @tf.function(
         input_signature=[
@@ -41,12 +44,12 @@ def write_saved_model(network: keras.Model, platt: Platt, directory: Path) -> No
     )
     def serving_default(event_ids: tf.Tensor, elapsed_minutes: tf.Tensor) -> dict[str, tf.Tensor]:
         logits = network({"event_ids": event_ids, "elapsed_minutes": elapsed_minutes}, training=False)
-        calibrated = platt.slope * logits["risk"][:, 0] + platt.intercept
+        calibrated = slope * logits["risk"][:, 0] + intercept
         return {"risk": ops.sigmoid(calibrated), "auxiliary_risk": ops.sigmoid(logits["auxiliary_risk"][:, 0])}
 
     # The graph needs the weights and nothing else of Keras: no layers, no training state.
     module = tf.Module()
-    module.weights = [weight.value for weight in network.weights]
+    module.weights = [*(weight.value for weight in network.weights), slope, intercept]
     tf.saved_model.save(module, str(directory), signatures={"serving_default": serving_default})
     # Always empty, and lost by whatever carries files only: git, object stores.
     (directory / "assets").rmdir()

@@ -171,6 +171,18 @@ with Repository(sys.argv[1]).staging("card-fraud") as staged:
     assert publish(repository, draft).version == 1
 
 
+def test_a_version_keeps_its_fingerprint_until_one_of_its_files_changes(repository: Repository, draft: Draft) -> None:
+    publish(repository, draft)
+    first = repository.fingerprint("card-fraud", 1)
+    directory = repository.open("card-fraud").directory
+    opened = repository.fingerprint("card-fraud", 1)
+
+    (directory / "variables" / "weights").write_bytes(b"other weights")
+
+    assert opened == first
+    assert repository.fingerprint("card-fraud", 1) != first
+
+
 class TestRemote:
     """The same promises on a repository that is no local directory."""
 
@@ -193,6 +205,18 @@ class TestRemote:
             remote.open("card-fraud")
 
         assert (remote.open("card-fraud").directory / "saved_model.pb").read_bytes() == b"graph"
+
+    def test_a_version_replaced_in_the_repository_is_fetched_afresh(self, remote: Repository, draft: Draft) -> None:
+        publish(remote, draft)
+        remote.open("card-fraud")
+        before = remote.fingerprint("card-fraud", 1)
+
+        files, root = url_to_fs(remote.url)
+        files.rm(f"{root}/card-fraud/1", recursive=True)
+        publish(remote, draft, b"another")
+
+        assert remote.fingerprint("card-fraud", 1) != before
+        assert (remote.open("card-fraud").directory / "saved_model.pb").read_bytes() == b"another"
 
     def test_without_a_cache_directory_nothing_is_downloaded(self, draft: Draft) -> None:
         remote = Repository(f"memory://{uuid4().hex}")

@@ -33,7 +33,9 @@ from models.sequences import Vocabulary, encode
 
 ROOT = Path(__file__).parents[2]
 NUM_CLIENTS = 8
-REQUESTS_PER_SECOND = 200
+REQUESTS_PER_SECOND = 100
+# Few enough to leave most of two cores idle: it is swaps that are to be seen, not queues.
+NUM_SEQUENCES = 2
 POLL_SECONDS = 0.5
 REST_SECONDS = 1.0
 LARGEST_RSS_GROWTH = 0.10
@@ -207,7 +209,7 @@ class Server:
             self._start()
         wanted = "refused" if is_corrupt else "champion"
         while {"version": version, "state": wanted} not in self._states():
-            time.sleep(0.02)
+            time.sleep(0.1)
         if version == 1:
             self._load.start(self._port)
         else:
@@ -252,16 +254,16 @@ class Server:
 
 
 def question(manifest: Manifest) -> bytes:
-    """A request with every golden example."""
+    """A request with the first golden examples."""
     sequences = [
         {"event_types": example.event_types, "elapsed_minutes": example.elapsed_minutes}
-        for example in manifest.golden_examples
+        for example in manifest.golden_examples[:NUM_SEQUENCES]
     ]
     return json.dumps({"sequences": sequences}).encode()
 
 
 def build_versions(original: Artifact, workshop: Path, num_versions: int) -> dict[int, list[float]]:
-    """Publish versions with two sets of weights in turn, and return the risks of the golden examples by version."""
+    """Publish versions with two sets of weights in turn, and return the risks that answer the question, by version."""
     repository = Repository(workshop)
     variants = [_variant(original, workshop / f".variant-{number}", 1 + 0.05 * number) for number in range(2)]
     expected = {}
@@ -270,7 +272,7 @@ def build_versions(original: Artifact, workshop: Path, num_versions: int) -> dic
         with repository.staging(draft.name) as staged:
             shutil.copytree(directory, staged, dirs_exist_ok=True)
             manifest = repository.publish(staged, draft)
-        expected[manifest.version] = [example.risk for example in draft.golden_examples]
+        expected[manifest.version] = [example.risk for example in draft.golden_examples[:NUM_SEQUENCES]]
     return expected
 
 

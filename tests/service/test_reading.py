@@ -3,7 +3,6 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 from time import monotonic
-from typing import Any
 
 import numpy as np
 import pytest
@@ -34,11 +33,11 @@ def _body(num_sequences: int) -> bytes:
     return json.dumps({"sequences": [sequence] * num_sequences}).encode()
 
 
-def _read(body: bytes, model: LiveModel, *, seconds: float = LONG, **settings: Any) -> tuple[Histories, EncodedBatch]:
+def _read(body: bytes, model: LiveModel, *, seconds: float = LONG) -> tuple[Histories, EncodedBatch]:
     async def read() -> tuple[Histories, EncodedBatch]:
-        chosen, reader = Settings(**settings), Reader()
+        settings, reader = Settings(), Reader()
         try:
-            reading = Reading(chosen, Intake(chosen.max_waiting_bytes), reader)
+            reading = Reading(settings, Intake(settings.max_waiting_bytes), reader)
             return await reading.read(body, model, monotonic() + seconds)
         finally:
             await reader.close()

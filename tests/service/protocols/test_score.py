@@ -382,10 +382,12 @@ def test_a_body_that_trickles_in_is_answered_408_at_the_deadline(service: Servic
 
 def test_a_client_that_has_gone_never_reaches_the_model(repository: Path) -> None:
     metrics, settings = Metrics(), Settings()
-    lineup, calls, may_run = LineUp(settings, metrics), list[int](), threading.Event()
+    lineup, calls = LineUp(settings, metrics), list[int]()
+    is_running, may_run = threading.Event(), threading.Event()
 
     def hold() -> None:
         calls.append(1)
+        is_running.set()
         may_run.wait()
 
     async def leave_while_waiting() -> None:
@@ -394,8 +396,7 @@ def test_a_client_that_has_gone_never_reaches_the_model(repository: Path) -> Non
         app = create_app(settings, lineup, metrics, Lifecycle())
         stays, leaves = (_Connection(app, leaves=leaves) for leaves in (False, True))
         first = asyncio.ensure_future(stays.request())
-        while not calls:
-            await asyncio.sleep(0.001)
+        await asyncio.to_thread(is_running.wait)
         await leaves.request()
         may_run.set()
         await first

@@ -1,0 +1,202 @@
+"""Three times the load it can carry: what is accepted is answered in time, the rest refused at once, nothing lost.
+
+From the root of the project: python -m tests.proofs.prove_overload [--seconds 60] [--sequences 64]
+"""
+
+import argparse
+import asyncio
+from collections import Counter
+from dataclasses import dataclass, field
+from itertools import cycle
+from pathlib import Path
+from time import perf_counter
+
+import numpy as np
+import uvloop
+
+from models.repository import Repository
+from tests.benchmarks import traffic
+from tests.benchmarks.results import Row
+from tests.benchmarks.servers import ROOT
+from tests.proofs.connection import Connection, LostError
+from tests.proofs.started import ready
+from tests.proofs.verdict import conclude, must_be_below, must_be_none
+
+DEADLINE_SECONDS = 5.0
+REJECT_LIMIT_MS = 10.0
+RECOVERY_SECONDS = 1.0
+
+_NUM_CONNECTIONS = 16
+_MOST_CONNECTIONS = 2_000
+_TICK_SECONDS = 0.001
+
+
+@dataclass(slots=True)
+class Seen:
+    """Answers of one load.
+
+    Attributes:
+        seconds: How long it lasted.
+        accepted: Latencies of answers with 200, in seconds.
+        rejected: Latencies of answers with 503, in seconds.
+        others: Other statuses, and how many of each.
+        num_lost: Requests that got no answer.
+        num_held_back: Requests that had no free connection to leave on.
+    """
+
+    seconds: float = 0.0
+    accepted: list[float] = field(default_factory=list)
+    rejected: list[float] = field(default_factory=list)
+    others: Counter[int] = field(default_factory=Counter)
+    num_lost: int = 0
+    num_held_back: int = 0
+
+    @property
+    def num_requests(self) -> int:
+        """Requests sent."""
+        return len(self.accepted) + len(self.rejected) + sum(self.others.values()) + self.num_lost
+
+    @property
+    def goodput(self) -> float:
+        """Requests answered with 200 a second."""
+        return len(self.accepted) / self.seconds
+
+    def count(self, status: int, seconds: float) -> None:
+        """Add one answer."""
+        match status:
+            case 200:
+                self.accepted.append(seconds)
+            case 503:
+                self.rejected.append(seconds)
+            case _:
+                self.others[status] += 1
+
+
+def main() -> None:
+    """Find the peak, then send three times as much."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--repository", type=Path, default=ROOT / "models" / "artifacts")
+    parser.add_argument("--seconds", type=float, default=60)
+    parser.add_argument("--sequences", type=int, default=64, help="Sequences in a request.")
+    options = parser.parse_args()
+    rows = prove(options.repository, seconds=options.seconds, sequences_a_body=options.sequences)
+    conclude("Three times the load it can carry", rows)
+
+
+def prove(repository: Path, *, seconds: float, sequences_a_body: int, **settings: float) -> list[Row]:
+    """Load the service three times beyond its peak for `seconds`."""
+    published = Repository(repository)
+    manifest = published.open(published.names()[0]).manifest
+    bodies = traffic.bodies(manifest, num_bodies=200, sequences_a_body=sequences_a_body)
+    with ready(repository, request_timeout_seconds=DEADLINE_SECONDS, **settings) as service:
+        peak, seen, recovery_seconds = uvloop.run(_load(service.url, bodies, seconds))
+    accepted, rejected = np.array(seen.accepted) * 1e3, np.array(seen.rejected or [0.0]) * 1e3
+    offered = seen.num_requests / seen.seconds
+    p99 = float(np.percentile(accepted, 99))
+    reject_p50, reject_p99 = np.percentile(rejected, [50, 99])
+    return [
+        Row("offered over peak", f"{offered:,.0f}/s over {peak:,.0f}/s", offered / peak, None, is_least=True),
+        Row("goodput over peak", f"{seen.goodput:,.0f}/s over {peak:,.0f}/s", seen.goodput / peak, 0.9, is_least=True),
+        must_be_below(
+            "p99 of accepted over the deadline",
+            p99 / 1e3 / DEADLINE_SECONDS,
+            1.0,
+            measured=f"{p99:.0f} ms, p50 {np.percentile(accepted, 50):.0f} ms",
+        ),
+        must_be_below(
+            "p50 of a reject, ms", float(reject_p50), REJECT_LIMIT_MS, measured=f"{len(seen.rejected):,} rejects"
+        ),
+        must_be_below("p99 of a reject, ms", float(reject_p99), REJECT_LIMIT_MS, measured=f"max {rejected.max():.0f}"),
+        must_be_none("requests without an answer", seen.num_lost, among=seen.num_requests),
+        must_be_none(
+            f"answers other than 200 and 503 {dict(seen.others) or ''}",
+            sum(seen.others.values()),
+            among=seen.num_requests,
+        ),
+        must_be_below("time to recover, s", recovery_seconds, RECOVERY_SECONDS, measured="first answer as when idle"),
+        Row("requests the client held back", f"{seen.num_held_back:,}", seen.num_held_back, None, is_least=False),
+    ]
+
+
+async def _load(url: str, bodies: list[bytes], seconds: float) -> tuple[float, Seen, float]:
+    await _closed_loop(url, bodies, 1.0)
+    idle_seconds = await _alone(url, bodies[0])
+    peak = await _closed_loop(url, bodies, min(seconds, 10.0))
+    seen = await _open_loop(url, bodies, 3 * peak, seconds)
+    return peak, seen, await _recovery(url, bodies[0], 5 * idle_seconds)
+
+
+async def _closed_loop(url: str, bodies: list[bytes], seconds: float) -> float:
+    """Requests a second that as many connections as it takes get answered."""
+    num_answered, stop_at = 0, perf_counter() + seconds
+
+    async def work(first: int) -> None:
+        nonlocal num_answered
+        connection = await Connection.to(url)
+        for body in cycle(bodies[first:] + bodies[:first]):
+            if perf_counter() > stop_at:
+                break
+            answer = await connection.post("/v1/score", body)
+            num_answered += answer.status == 200
+        connection.close()
+
+    await asyncio.gather(*map(work, range(_NUM_CONNECTIONS)))
+    return num_answered / seconds
+
+
+async def _open_loop(url: str, bodies: list[bytes], requests_per_second: float, seconds: float) -> Seen:
+    """Requests at a fixed rate, however slowly they are answered."""
+    seen, idle, under_way = Seen(seconds=seconds), list[Connection](), set[asyncio.Task[None]]()
+    supply = cycle(bodies)
+
+    async def send(body: bytes) -> None:
+        try:
+            connection = idle.pop() if idle else await Connection.to(url)
+            answer = await connection.post("/v1/score", body)
+        except (LostError, OSError, TimeoutError):
+            seen.num_lost += 1
+            return
+        seen.count(answer.status, answer.seconds)
+        if connection.is_open:
+            idle.append(connection)
+
+    begun_at, num_due, num_begun = perf_counter(), 0, 0
+    while (elapsed := perf_counter() - begun_at) < seconds:
+        num_due = int(elapsed * requests_per_second)
+        for _ in range(num_due - num_begun):
+            if len(under_way) >= _MOST_CONNECTIONS:
+                seen.num_held_back += 1
+                continue
+            task = asyncio.create_task(send(next(supply)))
+            under_way.add(task)
+            task.add_done_callback(under_way.discard)
+        num_begun = num_due
+        await asyncio.sleep(_TICK_SECONDS)
+    await asyncio.gather(*under_way)
+    for connection in idle:
+        connection.close()
+    return seen
+
+
+async def _alone(url: str, body: bytes) -> float:
+    """Median latency without any other load."""
+    connection = await Connection.to(url)
+    seconds = [(await connection.post("/v1/score", body)).seconds for _ in range(50)]
+    connection.close()
+    return float(np.median(seconds))
+
+
+async def _recovery(url: str, body: bytes, limit_seconds: float) -> float:
+    """Time until a request is answered about as quickly as before all the load."""
+    begun_at = perf_counter()
+    connection = await Connection.to(url)
+    while perf_counter() - begun_at < 30:
+        answer = await connection.post("/v1/score", body)
+        if answer.status == 200 and answer.seconds < limit_seconds:
+            break
+    connection.close()
+    return perf_counter() - begun_at
+
+
+if __name__ == "__main__":
+    main()
