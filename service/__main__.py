@@ -27,6 +27,7 @@ EXIT_FAILED = 1
 EXIT_WRONG_SETTINGS = 2
 
 _POLL_SECONDS = 0.1
+_MORE_LISTENERS = 15
 
 commands = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
@@ -69,7 +70,8 @@ async def _serve(settings: Settings, listener: socket.socket) -> SettingsError |
     address = _address(listener)
     print(f"Serving on {address} (documentation: {address}/docs). Loading the model …", flush=True)
     announcement = asyncio.create_task(_announce(lineup, server, address))
-    await server.serve(sockets=[listener])
+    # uvloop accepts one connection a round on each socket it listens on; a crowd would wait for seconds to be refused.
+    await server.serve(sockets=[listener, *(listener.dup() for _ in range(_MORE_LISTENERS))])
     announcement.cancel()
     return lineup.fatal
 

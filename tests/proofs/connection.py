@@ -52,8 +52,8 @@ class Connection(asyncio.Protocol):
     @classmethod
     async def to(cls, url: str) -> Self:
         """A connection to the server at `url`."""
-        address = urlsplit(url)
-        _, connection = await asyncio.get_running_loop().create_connection(cls, address.hostname, address.port)
+        host, port = urlsplit(url).netloc.rsplit(":", 1)
+        _, connection = await asyncio.get_running_loop().create_connection(cls, host, int(port))
         return connection
 
     async def get(self, path: str) -> Answer:

@@ -1,6 +1,6 @@
 """A score is the same alone and in any company, and comes back to whoever asked for it.
 
-Random sequences in bodies of random size, from 32 connections at once; the plain SavedModel signature scores each alone.
+Random sequences in bodies of random size, from 32 connections at once; the plain signature scores each of them alone.
 
 From the root of the project: python -m tests.proofs.prove_invariance [--sequences 10000]
 """

@@ -1,4 +1,3 @@
-# ruff: noqa: T201  what it finds is printed
 """Proof: versions change under load, and no request notices.
 
 A real server follows a repository in which one version after the other appears, every tenth of them corrupt in one of

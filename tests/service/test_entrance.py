@@ -58,7 +58,7 @@ def _request(
     method: str,
     path: str,
     content: bytes = b"",
-    headers: Mapping[str, str] | Mapping[str, bytes] | None = None,
+    headers: Mapping[str, str] | Mapping[bytes, bytes] | None = None,
 ) -> httpx.Response:
     async def request() -> httpx.Response:
         transport = httpx.ASGITransport(entrance, raise_app_exceptions=False)
@@ -88,7 +88,7 @@ def test_requests_without_an_id_get_one_each(entrance: Entrance) -> None:
 
 @pytest.mark.parametrize("unfit", [b"", b"two words", b"x" * 129, b"\xc3\xa9", b"a\tb"])
 def test_an_id_that_could_break_a_log_is_replaced(entrance: Entrance, unfit: bytes) -> None:
-    answer = _request(entrance, "POST", "/direct", headers={"X-Request-Id": unfit})
+    answer = _request(entrance, "POST", "/direct", headers={b"X-Request-Id": unfit})
 
     assert answer.headers["x-request-id"] not in {"", unfit.decode()}
 
