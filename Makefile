@@ -73,5 +73,6 @@ $(VENV)/development: $(LOCKS)/development.lock | $(VENV)/created
 
 $(VENV)/created:
 	@$(SEQRISK_PYTHON) -c 'import sys; v = sys.version_info[:2]; (3, 11) <= v < (3, 14) or sys.exit(f"Expected Python 3.11 to 3.13. Received: {v[0]}.{v[1]} as $(SEQRISK_PYTHON). Set SEQRISK_PYTHON to another one.")'
+	@echo "Creating $(VENV) ..."
 	@$(SEQRISK_PYTHON) -m venv $(VENV)
 	@touch $@

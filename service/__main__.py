@@ -79,7 +79,11 @@ async def _serve(settings: Settings, listener: socket.socket) -> SettingsError |
 async def _announce(lineup: LineUp, server: uvicorn.Server, address: str) -> None:
     """Say on the terminal when the model answers; stop the server if it never will."""
     # The line-up loads in a thread and tells anyone who asks.
-    while lineup.status().state != "ready" and lineup.fatal is None:  # noqa: ASYNC110
+    said = ""
+    while (status := lineup.status()).state != "ready" and lineup.fatal is None:
+        if status.reason != said and sys.stdout.isatty():
+            said = status.reason
+            print(f"  {said}", flush=True)
         await asyncio.sleep(_POLL_SECONDS)
     if lineup.fatal is not None:
         server.should_exit = True

@@ -1,6 +1,6 @@
 """What is let in: a body's encoding and its size, decided while it is read, and the time its answer may take."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from starlette.types import Receive
 
@@ -34,11 +34,17 @@ def read_deadline(headers: Headers, longest_seconds: float, now: float) -> float
     return now + min(longest_seconds, int(text) / 1000)
 
 
-async def read_body(receive: Receive, headers: Headers, max_body_bytes: int) -> bytes:
+async def read_body(receive: Receive, headers: Headers, max_body_bytes: int, count: Callable[[int], None]) -> bytes:
     """Read a request's body, and no more of it than is allowed.
 
     A declared length decides before a byte is read, so that a client which asks first (`Expect: 100-continue`) need
     not send it.
+
+    Args:
+        receive: Gives its pieces.
+        headers: Of the request.
+        max_body_bytes: Longest accepted body.
+        count: Told the bytes of each piece; may refuse it (`Intake.arriving`).
 
     Raises:
         UnsupportedEncodingError: The body is compressed.
@@ -65,6 +71,7 @@ async def read_body(receive: Receive, headers: Headers, max_body_bytes: int) -> 
         num_bytes += len(chunks[-1])
         if num_bytes > max_body_bytes:
             raise _too_large(max_body_bytes, "more")
+        count(len(chunks[-1]))
         is_complete = not message.get("more_body", False)
     return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 

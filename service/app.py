@@ -37,7 +37,13 @@ def create_app(settings: Settings, lineup: LineUp, metrics: Metrics, lifecycle: 
         metrics: Where everything is counted.
         lifecycle: Says when the process is to stop.
     """
-    intake, reader, refusals = Intake(settings.max_waiting_bytes), Reader(), Refusals(metrics)
+    intake = Intake(
+        settings.max_waiting_bytes,
+        settings.max_turn_seconds,
+        # The other half is for those whose turn has come by then: what is worked on is not refused afterwards.
+        is_model_busy=lambda: lineup.num_waiting > settings.max_waiting_sequences // 2,
+    )
+    reader, refusals = Reader(), Refusals(metrics)
     metrics.waiting_bytes.set_function(lambda: intake.waiting_bytes)
 
     @asynccontextmanager

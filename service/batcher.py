@@ -189,10 +189,12 @@ class Batcher:
 
     def _make(self, call: Call) -> None:
         """Call the model. Where that fails for several requests, call it for each alone: only the guilty one fails."""
-        event_ids, elapsed_minutes = call.arrays()
+        num_events = 0
         is_failed = False
         started_at = monotonic()
         try:
+            event_ids, elapsed_minutes = call.arrays()
+            num_events = int(np.count_nonzero(event_ids[: call.num_rows]))
             faults = call.deliver(*self._run(event_ids, elapsed_minutes))
         except Exception as fault:
             is_failed = True
@@ -203,7 +205,7 @@ class Batcher:
             rows=call.num_rows,
             batch=call.batch,
             time=call.time,
-            events=int(np.count_nonzero(event_ids[: call.num_rows])),
+            events=num_events,
             longest_wait_seconds=started_at - min(request.since for request in call.pieces),
             run_seconds=ended_at - started_at,
             failed=is_failed,

@@ -78,6 +78,8 @@ class BodyTooLargeError(ServiceError):
 
     status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
     code = "body_too_large"
+    # Else the rest of it would be read, however long it is.
+    closes_connection = True
 
 
 class UnsupportedEncodingError(ServiceError):

@@ -17,7 +17,7 @@ from models.manifest import Manifest
 from models.sequences import EventType, elapsed_minutes
 from service.errors import Fault
 from service.faults import pointer, received
-from service.schemas import EventBody, SequenceBody
+from service.schemas import MAX_TEXT_LENGTH, EventBody, SequenceBody
 from service.settings import Settings
 
 _SEQUENCE_FIELDS = SequenceBody.__annotations__.keys()
@@ -92,12 +92,15 @@ def read_history(sequence: SequenceBody, rules: Rules, now: datetime) -> History
 
 
 def unknown_field(given: Mapping[str, object], known: Collection[str]) -> Fault:
-    """The fault of an object with a field that is not ours."""
+    """The fault of an object with a field that is not ours; a name too long to repeat is not pointed at."""
     name = next(name for name in given if name not in known)
-    nearest = get_close_matches(name, known, n=1)
+    is_short = len(name) <= MAX_TEXT_LENGTH
+    # Comparing names takes seconds once one of them is as long as a body may be.
+    nearest = get_close_matches(name, known, n=1) if is_short else []
     hint = f" Did you mean `{nearest[0]}`?" if nearest else ""
     expected = ", ".join(f"`{field}`" for field in known)
-    return Fault(pointer(name), f"Expected only the fields {expected}. Received: {received(name)}.{hint}")
+    place = pointer(name) if is_short else ""
+    return Fault(place, f"Expected only the fields {expected}. Received: {received(name)}.{hint}")
 
 
 def _from_minutes(sequence: SequenceBody, rules: Rules) -> History:

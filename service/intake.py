@@ -2,16 +2,20 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from time import monotonic
 
 from service.errors import DeadlineExceededError, OverloadedError
 
-# What a request costs however small it is, as bytes of body that take as long.
-SMALLEST_BYTES = 8_000
-# About two milliseconds of work, after which the event loop must look at its sockets again.
-SLICE_BYTES = 64_000
+# What a request costs beside its bytes, as bytes that take as long.
+REQUEST_BYTES = 1_000
+# About one millisecond of work, after which the event loop must look at its sockets again.
+SLICE_BYTES = 8_000
+
+_LOOK_AGAIN_SECONDS = 0.001
+
+_Turn = tuple[asyncio.Future[None], int, float]
 
 
 class Intake:
@@ -21,31 +25,61 @@ class Intake:
     anyone that there are too many.
 
     Args:
-        max_waiting_bytes: Of bodies, how much may wait for its turn.
+        max_waiting_bytes: Of bodies, how much may wait: what memory allows.
+        max_turn_seconds: How long the first in line may have waited before others are refused: what a burst may take.
+        is_model_busy: Whether so much waits for the model that no more should be turned into arrays for now.
     """
 
-    def __init__(self, max_waiting_bytes: int) -> None:
+    def __init__(self, max_waiting_bytes: int, max_turn_seconds: float, is_model_busy: Callable[[], bool]) -> None:
         self._max_waiting_bytes = max_waiting_bytes
+        self._max_turn_seconds = max_turn_seconds
+        self._is_model_busy = is_model_busy
         self._waiting_bytes = 0
-        self._waiting: deque[tuple[asyncio.Future[None], int]] = deque()
+        self._waiting: deque[_Turn] = deque()
         self._slice_bytes = SLICE_BYTES
         self._is_next_slice_due = False
 
     @property
     def waiting_bytes(self) -> int:
-        """Bytes of the bodies that wait for their turn, small ones counted as `SMALLEST_BYTES`."""
+        """Bytes of the bodies that wait."""
         return self._waiting_bytes
 
     def refuse_if_full(self) -> None:
-        """Refuse a request before its body is read, if bodies enough are waiting.
+        """Refuse a request before its body is read, if too much is waiting.
 
         Raises:
-            OverloadedError: The limit is reached.
+            OverloadedError: A limit is reached.
         """
         if self._waiting_bytes >= self._max_waiting_bytes:
             raise OverloadedError(
                 f"Expected at most {self._max_waiting_bytes} bytes of requests to wait. Received: more. Try later."
             )
+        if self._waiting and monotonic() - self._waiting[0][2] > self._max_turn_seconds:
+            raise OverloadedError(
+                f"Expected requests to wait at most {self._max_turn_seconds:g} s for their turn. "
+                "Received: others that have waited longer. Try later."
+            )
+
+    @contextmanager
+    def arriving(self) -> Iterator[Callable[[int], None]]:
+        """Count a body while it arrives: what is yielded takes the bytes of each piece.
+
+        Raises:
+            OverloadedError: From what is yielded, once the pieces of all bodies reach the limit.
+        """
+        arrived_bytes = 0
+
+        def count(num_bytes: int) -> None:
+            nonlocal arrived_bytes
+            arrived_bytes += num_bytes
+            self._waiting_bytes += num_bytes
+            if self._waiting_bytes > self._max_waiting_bytes:
+                self.refuse_if_full()
+
+        try:
+            yield count
+        finally:
+            self._waiting_bytes -= arrived_bytes
 
     async def turn(self, num_bytes: int, deadline: float) -> None:
         """Wait until a body of `num_bytes` may be worked on, which in an idle service is at once.
@@ -58,16 +92,17 @@ class Intake:
             OverloadedError: Too much is waiting already.
             DeadlineExceededError: Its turn has not come in time.
         """
-        self.refuse_if_full()
-        cost = max(num_bytes, SMALLEST_BYTES)
-        if self._slice_bytes > 0 and not self._waiting:
-            self._begin(cost)
+        if self._slice_bytes > 0 and not self._waiting and not self._is_model_busy():
+            self._begin(num_bytes)
             return
+        self.refuse_if_full()
+        now = monotonic()
         turn = asyncio.get_running_loop().create_future()
-        self._waiting.append((turn, cost))
-        self._waiting_bytes += cost
+        self._waiting.append((turn, num_bytes, now))
+        self._waiting_bytes += num_bytes
+        self._plan_next_slice()
         try:
-            async with asyncio.timeout(deadline - monotonic()):
+            async with asyncio.timeout(deadline - now):
                 await turn
         except TimeoutError as error:
             raise DeadlineExceededError(
@@ -88,20 +123,31 @@ class Intake:
         finally:
             self._waiting_bytes -= num_bytes
 
-    def _begin(self, cost: int) -> None:
-        self._slice_bytes -= cost
-        if not self._is_next_slice_due:
-            self._is_next_slice_due = True
+    def _begin(self, num_bytes: int) -> None:
+        self._slice_bytes -= num_bytes + REQUEST_BYTES
+        self._plan_next_slice()
+
+    def _plan_next_slice(self) -> None:
+        if self._is_next_slice_due:
+            return
+        self._is_next_slice_due = True
+        loop = asyncio.get_running_loop()
+        if self._is_model_busy():
+            loop.call_later(_LOOK_AGAIN_SECONDS, self._next_slice)
+        else:
             # Runs in the loop's next round, so after it has looked at its sockets.
-            asyncio.get_running_loop().call_soon(self._next_slice)
+            loop.call_soon(self._next_slice)
 
     def _next_slice(self) -> None:
         self._is_next_slice_due = False
         self._slice_bytes = SLICE_BYTES
+        if self._waiting and self._is_model_busy():
+            self._plan_next_slice()
+            return
         while self._waiting and self._slice_bytes > 0:
-            turn, cost = self._waiting.popleft()
-            self._waiting_bytes -= cost
+            turn, num_bytes, _ = self._waiting.popleft()
+            self._waiting_bytes -= num_bytes
             # Else its client has gone, or its time has run out.
             if not turn.done():
-                self._begin(cost)
+                self._begin(num_bytes)
                 turn.set_result(None)

@@ -50,7 +50,7 @@ class LineUp:
         self._loading: VersionStatus | None = None
         self._stopping = threading.Event()
         self._status = ModelStatus(settings.model, None, "loading", "Loading has not begun.", None)
-        metrics.waiting_sequences.set_function(lambda: 0 if self._champion is None else self._champion.num_waiting)
+        metrics.waiting_sequences.set_function(lambda: self.num_waiting)
         metrics.challenger_rank_correlation.set(math.nan)
         metrics.challenger_ready.set_function(lambda: self._challenger is not None)
 
@@ -58,6 +58,11 @@ class LineUp:
     def name(self) -> str | None:
         """Name of the served model, once known."""
         return self._status.name
+
+    @property
+    def num_waiting(self) -> int:
+        """Sequences waiting for the version that answers."""
+        return 0 if self._champion is None else self._champion.num_waiting
 
     def status(self) -> ModelStatus:
         """The served model at this moment."""
@@ -147,7 +152,8 @@ class LineUp:
         if wanted is None or wanted == current:
             return
         started_at = perf_counter()
-        num_cores = os.cpu_count() or 1
+        # Those this process may use, which in a container are fewer than the machine has.
+        num_cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         # While requests are answered, compiling leaves them the other cores.
         compile_threads = num_cores if champion is None else 1
         new = self._load(source, wanted, slots=self._settings.slots or num_cores, compile_threads=compile_threads)
@@ -175,6 +181,9 @@ class LineUp:
             try:
                 return self._open_and_load(source, version, slots, compile_threads)
             except (ArtifactNotFoundError, SettingsError, _StoppedError):
+                raise
+            except (OSError, MemoryError):
+                # A network or a machine in trouble says nothing about the version: the next look tries it again.
                 raise
             except Exception as error:
                 self._refuse(version, error, fingerprint)

@@ -19,8 +19,8 @@ from service.schemas import SCORE_REQUEST, SEQUENCE, ScoreRequest, SequenceBody
 
 _FIELDS = ScoreRequest.__annotations__.keys()
 
-# Beyond this, listing what is wrong costs more than it helps.
-_MAX_STRUCTURAL_FAULTS = 10_000
+# Two a sequence of a full request. Beyond this, a small body would keep everyone waiting while its faults are listed.
+_MAX_STRUCTURAL_FAULTS = 2_000
 
 
 @dataclass(frozen=True, slots=True)

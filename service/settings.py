@@ -30,7 +30,9 @@ class Settings(BaseSettings):
     host: str = Field("127.0.0.1", description="Address to listen on.")
     port: int = Field(8080, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
     repository: str = Field(str(DEFAULT_REPOSITORY), description="Path or fsspec URL of the model repository.")
-    cache_directory: Path | None = Field(None, description="Where versions of a remote repository are kept.")
+    cache_directory: Path | None = Field(
+        None, validate_default=True, description="Where versions of a remote repository are kept."
+    )
     model: str | None = Field(
         None, pattern=MODEL_NAME_PATTERN, description="Model to serve; may be left out if the repository holds one."
     )
@@ -52,6 +54,9 @@ class Settings(BaseSettings):
     request_timeout_seconds: float = Field(5.0, gt=0, le=3600, description="Longest time to answer a request.")
     max_waiting_bytes: int = Field(
         32_000_000, ge=1_000, description="Of bodies, how much may wait to be read into arrays."
+    )
+    max_turn_seconds: float = Field(
+        0.5, gt=0, le=3600, description="How long the first of these may have waited before others are refused."
     )
     max_clock_skew_seconds: float = Field(
         300.0, ge=0, le=86_400, description="How far ahead of this machine's clock an event time may lie."
@@ -80,6 +85,14 @@ class Settings(BaseSettings):
         largest = info.data.get("max_sequences", 0)
         if value < largest:
             raise ValueError(f"Expected at least max_sequences ({largest}), or a full request could never wait.")
+        return value
+
+    @field_validator("cache_directory")
+    @classmethod
+    def _holds_downloads(cls, value: Path | None, info: ValidationInfo) -> Path | None:
+        repository = str(info.data.get("repository", ""))
+        if value is None and "://" in repository and not repository.startswith("file://"):
+            raise ValueError(f"Expected a directory for downloads from {repository}.")
         return value
 
     @classmethod

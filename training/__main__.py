@@ -58,7 +58,7 @@ def train(
     console.print(
         f"\nPublished {manifest.name} version {manifest.version} after {time.monotonic() - started:.0f} s:\n"
         f"  {repository.rstrip('/')}/{manifest.name}/{manifest.version}/{MANIFEST_FILE}\nServe it with\n  "
-        f"SEQRISK_REPOSITORY={shlex.quote(repository)} SEQRISK_MODEL={manifest.name} python -m service serve",
+        f"SEQRISK_REPOSITORY={shlex.quote(repository)} SEQRISK_MODEL={manifest.name} make serve",
         soft_wrap=True,
     )
 

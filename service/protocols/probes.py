@@ -43,7 +43,13 @@ def create_router(lineup: LineUp, metrics: Metrics, lifecycle: Lifecycle) -> API
         responses={HTTPStatus.OK: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
     )
     async def read_metrics(request: Request) -> Response:
-        encode, content_type = choose_encoder(request.headers.get("accept", ""))
-        return Response(encode(metrics.registry), headers={"content-type": content_type})
+        try:
+            encode, content_type = choose_encoder(request.headers.get("accept", ""))
+            text = encode(metrics.registry)
+        except TypeError:
+            # The library compares versions part by part, and one of those asked for was no number.
+            encode, content_type = choose_encoder("")
+            text = encode(metrics.registry)
+        return Response(text, headers={"content-type": content_type})
 
     return router

@@ -76,7 +76,8 @@ def create_router(settings: Settings, lineup: LineUp, metrics: Metrics, intake: 
         lineup.champion()
         intake.refuse_if_full()
         with Stay(request.receive, deadline) as stay:
-            body = await read_body(request.receive, headers, settings.max_body_bytes)
+            with intake.arriving() as count:
+                body = await read_body(request.receive, headers, settings.max_body_bytes, count)
             stay.body_has_come()
             read_at = monotonic()
             with lineup.pair() as pair:

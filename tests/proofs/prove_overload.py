@@ -151,6 +151,8 @@ async def _open_loop(url: str, bodies: list[bytes], requests_per_second: float, 
 
     async def send(body: bytes) -> None:
         try:
+            while idle and not idle[-1].is_open:
+                idle.pop()
             connection = idle.pop() if idle else await Connection.to(url)
             answer = await connection.post("/v1/score", body)
         except (LostError, OSError, TimeoutError):

@@ -17,6 +17,7 @@ class Upload:
         self._pieces: Iterator[bytes | None] = iter(pieces)
         self._num_left = len(pieces)
         self.num_read = 0
+        self.counted: list[int] = []
         self.headers = {name.replace("_", "-").encode(): value.encode() for name, value in headers.items()}
 
     async def receive(self) -> Message:
@@ -29,7 +30,7 @@ class Upload:
 
 
 def _read(upload: Upload) -> bytes:
-    return asyncio.run(read_body(upload.receive, upload.headers, LIMIT))
+    return asyncio.run(read_body(upload.receive, upload.headers, LIMIT, upload.counted.append))
 
 
 @pytest.mark.parametrize("pieces", [(b"",), (b"0123456789",), (b"01234", b"56789"), (b"0", b"", b"1")])
@@ -51,6 +52,13 @@ def test_an_undeclared_length_is_refused_at_the_first_piece_too_many() -> None:
     with pytest.raises(BodyTooLargeError):
         _read(upload)
     assert upload.num_read == 2
+
+
+def test_each_piece_is_counted_as_it_comes() -> None:
+    upload = Upload(b"01234", b"", b"56")
+    _read(upload)
+
+    assert upload.counted == [5, 0, 2]
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "br", "gzip, identity"])

@@ -1,17 +1,22 @@
 import asyncio
+import time
 from time import monotonic
 
 import pytest
 
 from service.errors import DeadlineExceededError, OverloadedError
-from service.intake import SLICE_BYTES, SMALLEST_BYTES, Intake
+from service.intake import REQUEST_BYTES, SLICE_BYTES, Intake
 
 LONG = 60.0
 
 
+def _never() -> bool:
+    return False
+
+
 def test_turns_come_in_order_of_arrival() -> None:
     async def take_turns() -> list[int]:
-        intake, order = Intake(10 * SLICE_BYTES), list[int]()
+        intake, order = Intake(10 * SLICE_BYTES, LONG, _never), list[int]()
 
         async def take(number: int) -> None:
             await intake.turn(SLICE_BYTES // 2 + number, monotonic() + LONG)
@@ -25,7 +30,7 @@ def test_turns_come_in_order_of_arrival() -> None:
 
 def test_no_round_of_the_event_loop_does_more_than_its_slice() -> None:
     async def work_by_round() -> list[int]:
-        intake, rounds = Intake(100 * SLICE_BYTES), [0]
+        intake, rounds = Intake(100 * SLICE_BYTES, LONG, _never), [0]
         loop = asyncio.get_running_loop()
 
         def begin_round() -> None:
@@ -35,21 +40,21 @@ def test_no_round_of_the_event_loop_does_more_than_its_slice() -> None:
 
         async def take() -> None:
             await intake.turn(100, monotonic() + LONG)
-            rounds[-1] += SMALLEST_BYTES
+            rounds[-1] += 100 + REQUEST_BYTES
 
         loop.call_soon(begin_round)
         await asyncio.gather(*(take() for _ in range(50)))
         return rounds
 
     rounds = asyncio.run(work_by_round())
-    assert sum(rounds) == 50 * SMALLEST_BYTES
+    assert sum(rounds) == 50 * (100 + REQUEST_BYTES)
     # The turn that begins before the slice is used up ends after it.
-    assert max(rounds) <= SLICE_BYTES + SMALLEST_BYTES
+    assert max(rounds) <= SLICE_BYTES + 100 + REQUEST_BYTES
 
 
 def test_a_body_beyond_what_may_wait_is_refused_and_one_after_the_wait_is_not() -> None:
     async def crowd() -> tuple[list[object], int]:
-        intake = Intake(2 * SLICE_BYTES)
+        intake = Intake(2 * SLICE_BYTES, LONG, _never)
         outcomes = await asyncio.gather(
             *(intake.turn(SLICE_BYTES, monotonic() + LONG) for _ in range(5)), return_exceptions=True
         )
@@ -65,7 +70,7 @@ def test_a_body_beyond_what_may_wait_is_refused_and_one_after_the_wait_is_not() 
 
 def test_a_turn_that_does_not_come_in_time_is_given_up_and_delays_nobody() -> None:
     async def crowd() -> tuple[list[object], int]:
-        intake = Intake(10 * SLICE_BYTES)
+        intake = Intake(10 * SLICE_BYTES, LONG, _never)
         deadlines = [monotonic() + LONG, monotonic() - 1, monotonic() + LONG]
         outcomes = await asyncio.gather(
             *(intake.turn(SLICE_BYTES, deadline) for deadline in deadlines), return_exceptions=True
@@ -80,9 +85,54 @@ def test_a_turn_that_does_not_come_in_time_is_given_up_and_delays_nobody() -> No
 
 
 def test_what_is_worked_on_elsewhere_counts_as_waiting() -> None:
-    intake = Intake(1_000_000)
+    intake = Intake(1_000_000, LONG, _never)
 
     with intake.held(1_000_000), pytest.raises(OverloadedError):
         intake.refuse_if_full()
 
     intake.refuse_if_full()
+
+
+def test_a_burst_passes_and_lasting_overload_is_refused() -> None:
+    async def crowd() -> list[object]:
+        intake = Intake(100 * SLICE_BYTES, 0.05, _never)
+        burst = [asyncio.ensure_future(intake.turn(SLICE_BYTES, monotonic() + LONG)) for _ in range(20)]
+        await asyncio.sleep(0)
+        time.sleep(0.1)  # noqa: ASYNC251  the loop is at work
+        late = asyncio.ensure_future(intake.turn(SLICE_BYTES, monotonic() + LONG))
+        return [*await asyncio.gather(*burst, late, return_exceptions=True)]
+
+    *burst, late = asyncio.run(crowd())
+
+    assert burst == [None] * 20
+    assert isinstance(late, OverloadedError)
+
+
+def test_nothing_is_worked_on_while_enough_waits_for_the_model() -> None:
+    async def crowd() -> tuple[list[int], list[int]]:
+        is_busy, done = [True], list[int]()
+        intake = Intake(10 * SLICE_BYTES, LONG, is_model_busy=lambda: is_busy[0])
+
+        async def take(number: int) -> None:
+            await intake.turn(100, monotonic() + LONG)
+            done.append(number)
+
+        turns = [asyncio.ensure_future(take(number)) for number in range(3)]
+        await asyncio.sleep(0.02)
+        before = done.copy()
+        is_busy[0] = False
+        await asyncio.gather(*turns)
+        return before, done
+
+    assert asyncio.run(crowd()) == ([], [0, 1, 2])
+
+
+def test_bodies_that_are_still_arriving_are_bounded_together_and_forgotten_after() -> None:
+    intake = Intake(100, LONG, _never)
+
+    with intake.arriving() as first, intake.arriving() as second:
+        first(60)
+        second(40)
+        with pytest.raises(OverloadedError):
+            first(1)
+    assert intake.waiting_bytes == 0

@@ -37,7 +37,7 @@ def _read(body: bytes, model: LiveModel, *, seconds: float = LONG) -> tuple[Hist
     async def read() -> tuple[Histories, EncodedBatch]:
         settings, reader = Settings(), Reader()
         try:
-            reading = Reading(settings, Intake(settings.max_waiting_bytes), reader)
+            reading = Reading(settings, Intake(settings.max_waiting_bytes, settings.max_turn_seconds, bool), reader)
             return await reading.read(body, model, monotonic() + seconds)
         finally:
             await reader.close()
@@ -74,7 +74,9 @@ def test_a_large_body_that_takes_longer_than_its_time_is_given_up(model: LiveMod
 def test_large_bodies_beyond_what_may_wait_are_refused(model: LiveModel) -> None:
     async def crowd() -> list[object]:
         body, reader = _body(500), Reader()
-        reading = Reading(Settings(), Intake(max_waiting_bytes=len(body)), reader)
+        reading = Reading(
+            Settings(), Intake(max_waiting_bytes=len(body), max_turn_seconds=LONG, is_model_busy=bool), reader
+        )
         try:
             reads = (reading.read(body, model, monotonic() + LONG) for _ in range(3))
             return [*await asyncio.gather(*reads, return_exceptions=True)]

@@ -74,6 +74,15 @@ def test_a_name_with_slashes_is_escaped() -> None:
     assert _pointers({"sequences": [{**SOUND, "x/y~z": 1}]}) == ["/sequences/0/x~1y~0z"]
 
 
+@pytest.mark.parametrize("document", [{"sequences": [SOUND], "~" * 9_999: 1}, {"sequences": [{"~" * 9_999: 1}]}])
+def test_a_name_as_long_as_a_body_is_not_repeated(document: object) -> None:
+    with pytest.raises(InvalidRequestError) as refused:
+        _read(document)
+
+    (fault,) = refused.value.details
+    assert len(fault.pointer) + len(fault.message) < 500
+
+
 def test_thousands_of_faults_are_refused_without_listing_them() -> None:
     with pytest.raises(InvalidRequestError, match="faults") as raised:
         _read(b'{"sequences":[' + b",".join([b"1"] * 50_000) + b"]}", max_sequences=100_000)

@@ -14,7 +14,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from service.server import EXIT_SIGNALLED
+from service.server import ECHO_SECONDS, EXIT_SIGNALLED
 
 PROGRAM = """
 import asyncio, os, socket, sys
@@ -159,10 +159,36 @@ def test_a_second_signal_ends_it_at_once(start: Start) -> None:
     process.tell(signal.SIGTERM)
     while httpx.get(f"{process.url}/0", timeout=60).text != "1":
         pass
+    time.sleep(ECHO_SECONDS)
     process.tell(signal.SIGTERM)
 
     assert process.exit_code() == EXIT_SIGNALLED + signal.SIGTERM
     assert asked.answer() is None
+
+
+def test_another_signal_ends_it_without_waiting(start: Start) -> None:
+    process = start(grace=3600)
+    process.ask(seconds=0).answer()
+
+    process.tell(signal.SIGTERM)
+    while httpx.get(f"{process.url}/0", timeout=60).text != "1":
+        pass
+    process.tell(signal.SIGINT)
+
+    assert process.exit_code() == EXIT_SIGNALLED + signal.SIGINT
+
+
+def test_the_echo_of_a_signal_is_no_second_one(start: Start) -> None:
+    """A signal to a process group comes twice if the parent passes its own on."""
+    process = start(grace=0)
+    asked = process.ask(seconds=2)
+
+    process.tell(signal.SIGTERM)
+    time.sleep(ECHO_SECONDS / 10)
+    process.tell(signal.SIGTERM)
+
+    assert process.exit_code() == 0
+    assert asked.answer() is not None
 
 
 def test_a_request_that_takes_longer_than_the_limit_does_not_hold_up_the_end(start: Start) -> None:

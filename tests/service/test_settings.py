@@ -48,6 +48,13 @@ def test_a_bad_value_is_refused_by_the_name_of_its_variable(
         Settings.from_environment()
 
 
+def test_a_remote_repository_needs_a_directory_for_downloads(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SEQRISK_REPOSITORY", "s3://bank/models")
+
+    with pytest.raises(SettingsError, match=r"SEQRISK_CACHE_DIRECTORY: .*downloads from s3://bank/models"):
+        Settings.from_environment()
+
+
 def test_a_misspelt_variable_is_refused_with_the_nearest_name(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SEQRISK_PROT", "9000")
 

@@ -27,7 +27,7 @@ def test_a_run_shows_its_figures_its_version_and_how_to_serve_it(two_runs: tuple
 
     assert "roc_auc_weighted" in output
     assert "Published refunds version 2" in output
-    assert "SEQRISK_MODEL=refunds python -m service serve" in output
+    assert "SEQRISK_MODEL=refunds make serve" in output
 
 
 def test_a_wrong_configuration_or_log_is_one_sentence_and_a_failure(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@ import asyncio
 from pathlib import Path
 
 import httpx
+import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from service.app import create_app
@@ -59,6 +60,17 @@ def test_prometheus_may_ask_for_openmetrics(client: httpx.Client) -> None:
 
     assert answer.headers["content-type"].startswith("application/openmetrics-text")
     assert answer.text.endswith("# EOF\n")
+
+
+@pytest.mark.parametrize("version", ["abc", "2.abc", ""])
+@pytest.mark.parametrize("kind", ["text/plain", "application/openmetrics-text"])
+def test_metrics_are_there_for_who_asks_for_a_version_that_is_none(
+    client: httpx.Client, kind: str, version: str
+) -> None:
+    answer = client.get("/metrics", headers={"accept": f"{kind}; version={version}"})
+
+    assert answer.status_code == 200
+    assert "seqrisk_model_ready 1.0" in answer.text
 
 
 def test_the_port_is_open_while_the_model_loads(start_service: StartService, repository: Path) -> None:
