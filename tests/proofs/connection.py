@@ -56,6 +56,12 @@ class Connection(asyncio.Protocol):
         _, connection = await asyncio.get_running_loop().create_connection(cls, host, int(port))
         return connection
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
     async def get(self, path: str) -> Answer:
         """GET `path`."""
         return await self._exchange(b"GET %s HTTP/1.1\r\nhost: s\r\n\r\n" % path.encode())

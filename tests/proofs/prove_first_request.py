@@ -56,11 +56,11 @@ def prove(repository: Path, times: int) -> list[Row]:
 
 
 async def _ask(url: str, bodies: list[bytes]) -> tuple[float, list[float]]:
-    connection = await Connection.to(url)
-    seconds = [
-        (await connection.post("/v1/score", bodies[number % len(bodies)])).seconds for number in range(_NUM_LATER + 1)
-    ]
-    connection.close()
+    with await Connection.to(url) as connection:
+        seconds = [
+            (await connection.post("/v1/score", bodies[number % len(bodies)])).seconds
+            for number in range(_NUM_LATER + 1)
+        ]
     return seconds[0], seconds[1:]
 
 

@@ -1,6 +1,6 @@
 """Three times the load it can carry: what is accepted is answered in time, the rest refused at once, nothing lost.
 
-From the root of the project: python -m tests.proofs.prove_overload [--seconds 60] [--sequences 64]
+From the root of the project: python -m tests.proofs.prove_overload [--seconds 60] [--sequences 256]
 """
 
 import argparse
@@ -77,7 +77,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--repository", type=Path, default=ROOT / "models" / "artifacts")
     parser.add_argument("--seconds", type=float, default=60)
-    parser.add_argument("--sequences", type=int, default=64, help="Sequences in a request.")
+    parser.add_argument("--sequences", type=int, default=256, help="Sequences in a request.")
     options = parser.parse_args()
     rows = prove(options.repository, seconds=options.seconds, sequences_a_body=options.sequences)
     conclude("Three times the load it can carry", rows)

@@ -6,8 +6,7 @@ From the root of the project: python -m tests.proofs.prove_probes [--seconds 10]
 import argparse
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from itertools import cycle
 from pathlib import Path
@@ -88,10 +87,10 @@ async def _rows(url: str, when: str, bodies: list[bytes], seconds: float) -> lis
     statuses: list[int] = []
 
     async def upload() -> None:
-        connection = await Connection.to(url)
-        for body in cycle(bodies):
-            answer = await connection.post("/v1/score", body)
-            statuses.append(answer.status)
+        with await Connection.to(url) as connection:
+            for body in cycle(bodies):
+                answer = await connection.post("/v1/score", body)
+                statuses.append(answer.status)
 
     async def during() -> None:
         await asyncio.sleep(seconds)
@@ -114,12 +113,11 @@ async def _rows(url: str, when: str, bodies: list[bytes], seconds: float) -> lis
 
 async def _while_loading(url: str) -> list[Row]:
     async def during() -> None:
-        connection = await Connection.to(url)
         is_ready = False
-        while not is_ready:
-            await asyncio.sleep(0.05)
-            is_ready = (await connection.get("/readyz")).status == 200
-        connection.close()
+        with await Connection.to(url) as connection:
+            while not is_ready:
+                await asyncio.sleep(0.05)
+                is_ready = (await connection.get("/readyz")).status == 200
 
     return await _probe(url, "while the model loads", during, codes={200, 503})
 
@@ -127,11 +125,11 @@ async def _while_loading(url: str) -> list[Row]:
 async def _probe(url: str, when: str, during: Callable[[], Awaitable[None]], codes: set[int]) -> list[Row]:
     """Ask each probe again and again, on a new connection each time, as a platform does."""
     milliseconds = dict[str, list[float]]((path, []) for path in PROBES)
-    wrong: list[int] = []
+    wrong: list[object] = []
 
     async def ask(path: str) -> None:
         while True:
-            with _connection(await Connection.to(url)) as connection:
+            with await Connection.to(url) as connection:
                 answer = await connection.get(path)
             milliseconds[path].append(answer.seconds * 1e3)
             if answer.status not in codes:
@@ -142,7 +140,8 @@ async def _probe(url: str, when: str, during: Callable[[], Awaitable[None]], cod
     await during()
     for probe in probes:
         probe.cancel()
-    await asyncio.gather(*probes, return_exceptions=True)
+    ends = await asyncio.gather(*probes, return_exceptions=True)
+    wrong += [end for end in ends if not isinstance(end, asyncio.CancelledError)]
     return [
         *(
             must_be_below(
@@ -155,14 +154,6 @@ async def _probe(url: str, when: str, during: Callable[[], Awaitable[None]], cod
         ),
         must_be_none(f"wrong answers {when}", len(wrong), among=sum(map(len, milliseconds.values()))),
     ]
-
-
-@contextmanager
-def _connection(connection: Connection) -> Iterator[Connection]:
-    try:
-        yield connection
-    finally:
-        connection.close()
 
 
 if __name__ == "__main__":

@@ -109,10 +109,9 @@ async def _round(service: Started, bodies: list[bytes]) -> Round:
     async def watch_readiness() -> None:
         while is_ready.is_set():
             await asyncio.sleep(POLL_SECONDS)
-            connection = await Connection.to(service.url)
-            if (await connection.get("/readyz")).status != 200:
-                is_ready.clear()
-            connection.close()
+            with await Connection.to(service.url) as connection:
+                if (await connection.get("/readyz")).status != 200:
+                    is_ready.clear()
 
     async with asyncio.TaskGroup() as tasks:
         for number in range(NUM_CONNECTIONS):

@@ -1,0 +1,31 @@
+"""The proofs of tests/proofs in short: whatever is no matter of time must hold here too."""
+
+from pathlib import Path
+
+from tests.benchmarks.results import Row
+from tests.proofs import prove_invariance, prove_overload, prove_probes, prove_sigterm
+
+
+def _lost(rows: list[Row]) -> list[Row]:
+    """The rows that must be 0 and are not."""
+    return [row for row in rows if row.target == 0 and not row.is_reached]
+
+
+def test_scores_are_the_same_in_any_company_and_reach_their_callers(repository: Path) -> None:
+    rows = prove_invariance.prove(repository, num_sequences=400)
+
+    assert [row for row in rows if not row.is_reached] == []
+
+
+def test_sigterm_under_load_fails_no_request(repository: Path) -> None:
+    assert _lost(prove_sigterm.prove(repository, times=1)) == []
+
+
+def test_overload_loses_no_request(repository: Path) -> None:
+    rows = prove_overload.prove(repository, seconds=2, sequences_a_body=64)
+
+    assert _lost(rows) == []
+
+
+def test_probes_are_answered_rightly_beside_large_bodies(repository: Path) -> None:
+    assert _lost(prove_probes.prove(repository, seconds=0.5)) == []
