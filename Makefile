@@ -52,9 +52,9 @@ prove: $(VENV)/development ## Run every slow proof of what the service promises 
 	$(PYTHON) -m tests.proofs.prove_swaps
 
 lock: $(VENV)/development ## Renew the lock files from pyproject.toml.
-	$(COMPILE) --extra cpu --extra service --extra training --extra dev -o $(LOCKS)/development.lock
-	$(COMPILE) --extra cpu --extra service -c $(LOCKS)/development.lock -o $(LOCKS)/service-cpu.lock
-	$(COMPILE) --extra gpu --extra service -c $(LOCKS)/development.lock -o $(LOCKS)/service-gpu.lock
+	$(COMPILE) --extra cpu --extra service --extra grpc --extra tracing --extra training --extra dev -o $(LOCKS)/development.lock
+	$(COMPILE) --extra cpu --extra service --extra grpc --extra tracing -c $(LOCKS)/development.lock -o $(LOCKS)/service-cpu.lock
+	$(COMPILE) --extra gpu --extra service --extra grpc --extra tracing -c $(LOCKS)/development.lock -o $(LOCKS)/service-gpu.lock
 	$(COMPILE) --extra cpu --extra training -c $(LOCKS)/development.lock -o $(LOCKS)/training-cpu.lock
 
 clean: ## Remove the virtual environment.
