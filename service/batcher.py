@@ -1,13 +1,16 @@
 """Continuous batching: a request runs at once when a slot is idle; while all are busy, requests gather.
 
+What a call takes less time for than handing it to a slot would cost everyone, the event loop runs itself.
+
 Scores     the answer to one request
 Batcher    many callers, a few slots, one model
 """
 
 import asyncio
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from queue import SimpleQueue
 from time import monotonic
 
@@ -46,7 +49,8 @@ class Batcher:
     """Many callers, a few slots, one model.
 
     A slot is a thread that makes one call at a time. It takes the next call from the line itself, so that a busy event
-    loop never keeps the model waiting, and hands the answers to the event loop of `score`.
+    loop never keeps the model waiting, and hands the answers to the event loop of `score`. While few short sequences
+    wait, the event loop makes the call itself, as soon as it has nothing more to read.
 
     Args:
         run: The model: event ids int32 and elapsed minutes float32, both (batch, time) in exactly a bucket's shape, to
@@ -54,6 +58,8 @@ class Batcher:
         buckets: The shapes `run` takes.
         slots: Calls made side by side.
         max_waiting_sequences: Sequences that may wait for a slot.
+        quick_rows: For each of the buckets' times, how many sequences the model scores so quickly that the event loop
+            may run it; by default none.
         observe: Told of every call, on the event loop.
     """
 
@@ -64,11 +70,14 @@ class Batcher:
         buckets: Buckets,
         slots: int,
         max_waiting_sequences: int,
+        quick_rows: Sequence[int] = (),
         observe: Callable[[BatchReport], None] = _ignore,
     ) -> None:
         self._run = run
         self._buckets = buckets
         self._max_waiting_sequences = max_waiting_sequences
+        self._quick_rows = quick_rows or [0] * len(buckets.times)
+        self._is_turn_due = False
         self._observe = observe
         # The lock guards the line, the two counts of slots and what requests count.
         self._lock = threading.Lock()
@@ -112,6 +121,7 @@ class Batcher:
         """Refuse new requests, answer every accepted one, then end the slots."""
         self._is_draining = True
         if not self._endings:
+            self._wake_slots()
             self._endings = [asyncio.get_running_loop().create_future() for _ in self._threads]
             for ending in self._endings:
                 # Behind every wake-up: whoever is awake empties the line first.
@@ -140,7 +150,7 @@ class Batcher:
             raise _too_late()
 
     def _accept(self, request: Request) -> None:
-        """Put a request in the line and wake as many sleeping slots as are worth it."""
+        """Put a request in the line; when the event loop has read what else there is, those in it are scored."""
         if self._is_draining:
             raise OverloadedError("Expected a batcher that takes requests. Received: one being drained. Try again.")
         parcels = self._line.split(request.batch)
@@ -152,8 +162,34 @@ class Batcher:
                     f"{request.num_unscored} more than the {self._line.num_waiting} waiting. Try again later."
                 )
             self._line.join(request, parcels)
+        if num_waiting > max(self._quick_rows):
+            self._wake_slots()
+        elif not self._is_turn_due:
+            self._is_turn_due = True
+            asyncio.get_running_loop().call_soon(self._turn, num_waiting)
+
+    def _turn(self, num_seen: int) -> None:
+        """Have those scored who wait: `num_seen` of them when the event loop last went to look for more."""
+        call = None
+        with self._lock:
+            num_waiting = self._line.num_waiting
+            most = self._quick_rows[self._line.longest()] if num_waiting else 0
+            is_gathering = num_seen < num_waiting <= most // 2
+            if not is_gathering and num_waiting <= most:
+                call = self._line.take_all(monotonic())
+        self._is_turn_due = is_gathering
+        if is_gathering:
+            asyncio.get_running_loop().call_soon(self._turn, num_waiting)
+        elif call is not None:
+            self._make(call, self._settle)
+        elif num_waiting > most:
+            self._wake_slots()
+
+    def _wake_slots(self) -> None:
+        """Wake as many sleeping slots as are worth it."""
+        with self._lock:
             num_awake = self._num_free - self._num_asleep
-            num_worthwhile = -(-num_waiting // FEWEST_ROWS_TO_SHARE)
+            num_worthwhile = -(-self._line.num_waiting // FEWEST_ROWS_TO_SHARE)
             num_to_wake = max(0, min(num_worthwhile - num_awake, self._num_asleep))
             self._num_asleep -= num_to_wake
         for _ in range(num_to_wake):
@@ -170,10 +206,11 @@ class Batcher:
         self._observe(report)
 
     def _work(self) -> None:
-        """A slot's life; from here on everything runs in its thread."""
+        """A slot's life, in its thread."""
         while (ending := self._wake_ups.get()) is None:
             while (call := self._take()) is not None:
-                self._make(call)
+                loop = next(iter(call.pieces)).answer.get_loop()
+                self._make(call, partial(loop.call_soon_threadsafe, self._settle))
                 with self._lock:
                     self._num_free += 1
         ending.get_loop().call_soon_threadsafe(ending.set_result, None)
@@ -187,8 +224,11 @@ class Batcher:
                 self._num_free -= 1
             return call
 
-    def _make(self, call: Call) -> None:
-        """Call the model. Where that fails for several requests, call it for each alone: only the guilty one fails."""
+    def _make(self, call: Call, settle: Callable[[list[Request], BatchReport], object]) -> None:
+        """Call the model and `settle` who is answered.
+
+        Where it fails for several requests, it is called for each alone: only the guilty one fails.
+        """
         num_events = 0
         is_failed = False
         started_at = monotonic()
@@ -211,12 +251,11 @@ class Batcher:
             failed=is_failed,
         )
         answered = [] if is_retried else self._book(call, faults)
-        loop = next(iter(call.pieces)).answer.get_loop()
-        loop.call_soon_threadsafe(self._settle, answered, report)
+        settle(answered, report)
         if is_retried:
             for alone in call.alone(self._buckets):
                 if not alone.is_over(monotonic()):
-                    self._make(alone)
+                    self._make(alone, settle)
 
     def _book(self, call: Call, faults: dict[Request, Exception]) -> list[Request]:
         """Count the rows of a call as scored and return the requests that can be answered."""

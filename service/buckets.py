@@ -3,8 +3,18 @@
 from bisect import bisect_left
 from dataclasses import dataclass
 
-_SHORTEST_TIME = 4
+import numpy as np
+
+from models.manifest import Manifest
+
 _BATCH_SIZES = (1, 8, 32, 128, 512, 2_048)
+
+# Half of all histories are padded to the first or second length, and one in a hundred to the last.
+_LEVELS = (0.1, 0.5, 0.9, 0.99)
+# In steps, so that a little drift between versions leaves the lengths, and the programs compiled for them, alone.
+_TIME_STEPS = tuple(sorted({step << power for step in (2, 3) for power in range(1, 16)}))
+# A length this close below the next one saves less than its compilation costs.
+_LEAST_RATIO = 1.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,18 +28,19 @@ class Buckets:
     batches: tuple[int, ...]
 
     @classmethod
-    def for_model(cls, max_events: int, max_batch: int) -> "Buckets":
-        """Padded lengths 4, 8, 16, … `max_events`, and batch sizes 1, 8, 32, 128, … `max_batch`.
+    def for_model(cls, manifest: Manifest, max_batch: int) -> "Buckets":
+        """Padded lengths near the quantiles of a model's histories, and batch sizes up to `max_batch`.
 
-        Powers of two waste less than half of a batch on padding; each bucket costs a compilation at start-up.
+        Each bucket costs a compilation at start-up, so there are few, where the histories are.
         """
-        times = [max_events]
-        time = _SHORTEST_TIME
-        while time < max_events:
-            times.append(time)
-            time *= 2
+        quantiles = manifest.reference.length_quantiles
+        times = [manifest.max_events]
+        for length in sorted(np.interp(_LEVELS, quantiles.levels, quantiles.values), reverse=True):
+            time = _TIME_STEPS[bisect_left(_TIME_STEPS, length)]
+            if time * _LEAST_RATIO <= times[-1]:
+                times.append(time)
         batches = [size for size in _BATCH_SIZES if size < max_batch]
-        return cls(times=tuple(sorted(times)), batches=(*batches, max_batch))
+        return cls(times=tuple(reversed(times)), batches=(*batches, max_batch))
 
     def __len__(self) -> int:
         return len(self.times) * len(self.batches)

@@ -14,7 +14,7 @@ from service.score_request import Histories, read_score_request
 from service.settings import Settings
 
 # Reading one of this size takes about two milliseconds; handing it to a process takes half of one.
-LARGE_BODY_BYTES = 64_000
+LARGE_BODY_BYTES = 100_000
 
 
 class Reading:

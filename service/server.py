@@ -16,6 +16,7 @@ from types import FrameType
 import uvicorn
 from starlette.types import ASGIApp
 
+from service.connection import Connection
 from service.lifecycle import Lifecycle
 from service.settings import Settings
 
@@ -46,7 +47,7 @@ class Server(uvicorn.Server):
         super().__init__(
             uvicorn.Config(
                 app,
-                http="httptools",
+                http=Connection,
                 log_config=None,
                 access_log=False,
                 server_header=False,

@@ -10,7 +10,7 @@ from starlette.types import Receive
 from service.errors import ClientGoneError, ServiceError, SlowBodyError
 
 # Most answers are sooner; only those that are not pay for watching.
-PATIENCE_SECONDS = 0.02
+PATIENCE_SECONDS = 0.1
 
 
 class Stay:

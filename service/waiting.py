@@ -12,7 +12,7 @@ from service.buckets import Buckets
 from service.call import Call, Request, Rows
 
 # Handing fewer rows than this to a thread costs about as much as padding them, so they are kept together.
-FEWEST_ROWS_TO_SHARE = 16
+FEWEST_ROWS_TO_SHARE = 32
 
 
 @dataclass(slots=True, eq=False)
@@ -82,6 +82,25 @@ class WaitingLine:
                 while num_rows < room and self._parcels[place]:
                     num_rows += self._draw(place, room - num_rows, now, pieces)
             # A caller may leave at any moment, even the head's since it was looked at.
+            if num_rows:
+                return Call(pieces, num_rows, self._buckets.batch_for(num_rows), self._buckets.times[longest])
+        return None
+
+    def longest(self) -> int:
+        """The longest time bucket anyone waits in, as an index into `Buckets.times`."""
+        return max(place for place, parcels in enumerate(self._parcels) if parcels)
+
+    def take_all(self, now: float) -> Call | None:
+        """Everyone who waits, as one call; `take` says who leaves instead, and what `now` is.
+
+        They must fit the largest batch.
+        """
+        while self.num_waiting:
+            pieces: dict[Request, Rows] = {}
+            longest, num_rows = self.longest(), 0
+            for place in range(longest, -1, -1):
+                while self._parcels[place]:
+                    num_rows += self._draw(place, self.num_waiting, now, pieces)
             if num_rows:
                 return Call(pieces, num_rows, self._buckets.batch_for(num_rows), self._buckets.times[longest])
         return None

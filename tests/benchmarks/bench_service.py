@@ -75,7 +75,7 @@ def engine_rows(artifact: Artifact) -> list[Row]:
     draw = np.random.default_rng(1)
     # Log-normal around 5 events, as real histories are.
     lengths = np.clip(np.round(np.exp(draw.normal(np.log(5), 0.8, 4096))), 1, manifest.max_events).astype(int)
-    buckets = Buckets.for_model(manifest.max_events, MAX_BATCH)
+    buckets = Buckets.for_model(manifest, MAX_BATCH)
     times = [buckets.time_for(int(length)) for length in lengths]
     bucketed = [time for time in buckets.times for _ in range(-(-times.count(time) // MAX_BATCH))]
     padded = [manifest.max_events] * -(-len(lengths) // MAX_BATCH)
@@ -201,7 +201,7 @@ def warm_engine(artifact: Artifact) -> Engine:
     engine = Engine(
         artifact.directory,
         device="cpu",
-        buckets=Buckets.for_model(artifact.manifest.max_events, MAX_BATCH),
+        buckets=Buckets.for_model(artifact.manifest, MAX_BATCH),
         slots=SLOTS,
         compile_cache_directory=ROOT / ".cache" / "compiled",
         on_compile=lambda: None,
@@ -227,7 +227,7 @@ def side_by_side(engine: Engine, times: list[int]) -> float:
 
 def engine_rate(engine: Engine, manifest: Manifest, batches: list[EncodedBatch]) -> float:
     """Sequences a second of the engine on full batches of the bodies' own mix of lengths, on every slot."""
-    buckets = Buckets.for_model(manifest.max_events, MAX_BATCH)
+    buckets = Buckets.for_model(manifest, MAX_BATCH)
     lengths = np.concatenate([batch.events_used for batch in batches])
     times = [buckets.time_for(int(length)) for length in lengths]
     shapes = [time for time in buckets.times for _ in range(times.count(time) // MAX_BATCH)]
@@ -236,7 +236,7 @@ def engine_rate(engine: Engine, manifest: Manifest, batches: list[EncodedBatch])
 
 def bare_call_seconds(engine: Engine, manifest: Manifest, bodies: list[bytes]) -> float:
     """Median seconds of one engine call on each body's only sequence."""
-    buckets = Buckets.for_model(manifest.max_events, MAX_BATCH)
+    buckets = Buckets.for_model(manifest, MAX_BATCH)
     seconds = []
     for body in bodies:
         batch = traffic.batch(manifest, body)

@@ -43,11 +43,13 @@ class Model:
         self.gate.set()
         self.entered = threading.Semaphore(0)
         self.shapes: list[tuple[int, ...]] = []
+        self.threads: set[str] = set()
         self.rows: list[list[int]] = []
         self.answer: Callable[[NDArray[np.int32], Answer], Answer] = lambda _, answer: answer
 
     def __call__(self, event_ids: NDArray[np.int32], elapsed_minutes: NDArray[np.float32]) -> Answer:
         self.shapes.append(event_ids.shape)
+        self.threads.add(threading.current_thread().name)
         self.rows.append([row for row in event_ids[:, 0].tolist() if row >= FIRST_EVENT_TYPE_ID])
         self.entered.release()
         assert self.gate.wait(60)
@@ -98,9 +100,17 @@ async def serving(
     *,
     slots: int = 1,
     max_waiting_sequences: int = 10_000,
+    quick_rows: tuple[int, ...] = (),
     observe: Callable[[BatchReport], None] = lambda _: None,
 ) -> AsyncIterator[Batcher]:
-    batcher = Batcher(model, buckets=BUCKETS, slots=slots, max_waiting_sequences=max_waiting_sequences, observe=observe)
+    batcher = Batcher(
+        model,
+        buckets=BUCKETS,
+        slots=slots,
+        max_waiting_sequences=max_waiting_sequences,
+        quick_rows=quick_rows,
+        observe=observe,
+    )
     try:
         yield batcher
     finally:
@@ -137,6 +147,89 @@ def test_an_idle_slot_runs_a_request_at_once_and_alone() -> None:
     asyncio.run(scenario())
 
 
+QUICK_ROWS = (8, 4, 0)
+HERE, SLOT = threading.main_thread().name, "slot-0"
+
+
+def test_the_event_loop_runs_what_is_quick_in_one_call() -> None:
+    async def scenario() -> None:
+        model, sequences = Model(), Sequences()
+        async with serving(model, quick_rows=QUICK_ROWS) as batcher:
+            batches = [sequences(length) for length in (3, 7, 1)]
+            answers = await asyncio.gather(*(batcher.score(batch) for batch in batches))
+
+        for scores, batch in zip(answers, batches, strict=True):
+            assert_right(scores, batch)
+        assert (model.threads, model.shapes) == ({HERE}, [(4, 8)])
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("lengths", [(9,), (7,) * 5, (1,) * 9])
+def test_what_is_too_long_or_too_much_to_be_quick_goes_to_a_slot(lengths: tuple[int, ...]) -> None:
+    async def scenario() -> None:
+        model, sequences = Model(), Sequences()
+        async with serving(model, quick_rows=QUICK_ROWS) as batcher:
+            batch = sequences(*lengths)
+            assert_right(await batcher.score(batch), batch)
+
+        assert model.threads == {SLOT}
+
+    asyncio.run(scenario())
+
+
+def test_quick_requests_gather_while_more_of_them_are_being_read() -> None:
+    async def scenario() -> None:
+        model, sequences = Model(), Sequences()
+        async with serving(model, quick_rows=QUICK_ROWS) as batcher:
+
+            async def read_and_score(rounds: int) -> None:
+                for _ in range(rounds):
+                    await asyncio.sleep(0)
+                await batcher.score(sequences(2))
+
+            await asyncio.gather(*(read_and_score(rounds) for rounds in (2, 1, 0)))
+
+        assert model.shapes == [(4, 4)]
+
+    asyncio.run(scenario())
+
+
+def test_a_quick_call_that_fails_fails_the_guilty_alone() -> None:
+    async def scenario() -> None:
+        model, sequences = Model(), Sequences()
+        good, bad = sequences(2), sequences(3)
+        (guilty,) = first_ids(bad)
+
+        def answer(event_ids: NDArray[np.int32], right: Answer) -> Answer:
+            if guilty in event_ids[:, 0]:
+                raise RuntimeError("no")
+            return right
+
+        model.answer = answer
+        async with serving(model, quick_rows=QUICK_ROWS) as batcher:
+            scores, fault = await asyncio.gather(batcher.score(good), batcher.score(bad), return_exceptions=True)
+
+        assert isinstance(scores, Scores)
+        assert_right(scores, good)
+        assert isinstance(fault, ModelFaultError)
+        assert model.threads == {HERE}
+
+    asyncio.run(scenario())
+
+
+def test_what_waits_for_the_event_loop_is_answered_when_the_batcher_is_drained() -> None:
+    async def scenario() -> None:
+        model, sequences = Model(), Sequences()
+        async with serving(model, quick_rows=QUICK_ROWS) as batcher:
+            batch = sequences(2)
+            scoring = await started(batcher.score(batch))
+            await batcher.drain()
+            assert_right(await scoring, batch)
+
+    asyncio.run(scenario())
+
+
 def test_requests_that_come_while_every_slot_is_busy_leave_together() -> None:
     async def scenario() -> None:
         model, sequences = Model(), Sequences()
@@ -160,7 +253,7 @@ def test_a_large_request_is_spread_over_idle_slots() -> None:
         model, sequences = Model(), Sequences()
         model.gate.clear()
         async with serving(model, slots=3) as batcher:
-            batch = sequences(*[3] * 40)
+            batch = sequences(*[3] * 80)
             task = await started(batcher.score(batch))
             await model.has_entered(3)
             model.gate.set()

@@ -170,6 +170,14 @@ def test_a_gpu_that_is_not_there_is_an_error_that_names_the_setting(artifact: Pa
         Engine(artifact, device="gpu", buckets=BUCKETS, slots=1, on_compile=lambda: None)
 
 
+def test_knows_how_many_rows_a_call_scores_quickly(artifact: Path) -> None:
+    engine = build(artifact)
+    engine.warm_up(lambda _: None)
+
+    assert engine.quick_rows(seconds=60) == [BUCKETS.max_batch] * len(BUCKETS.times)
+    assert engine.quick_rows(seconds=0) == [0] * len(BUCKETS.times)
+
+
 def save(directory: Path, signatures: dict[str, tf.types.experimental.PolymorphicFunction]) -> Path:
     module = tf.Module()
     module.functions = list(signatures.values())
