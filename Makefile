@@ -39,6 +39,7 @@ bench: $(VENV)/development ## Measure engine, batcher and service (run it while 
 	$(PYTHON) -m tests.benchmarks.bench_engine
 	$(PYTHON) -m tests.benchmarks.bench_batcher
 	$(PYTHON) -m tests.benchmarks.bench_service
+	$(PYTHON) -m tests.benchmarks.bench_eventlog
 
 bench-peers: $(VENV)/development ## Measure other model servers on the same artifact beside ours (downloads them).
 	$(PYTHON) -m tests.benchmarks.bench_peers
@@ -50,6 +51,7 @@ prove: $(VENV)/development ## Run every slow proof of what the service promises 
 	$(PYTHON) -m tests.proofs.prove_sigterm
 	$(PYTHON) -m tests.proofs.prove_overload
 	$(PYTHON) -m tests.proofs.prove_swaps
+	$(PYTHON) -m tests.proofs.prove_no_5xx
 
 lock: $(VENV)/development ## Renew the lock files from pyproject.toml.
 	$(COMPILE) --extra cpu --extra service --extra grpc --extra tracing --extra training --extra dev -o $(LOCKS)/development.lock

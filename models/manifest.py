@@ -15,6 +15,7 @@ FORMAT_VERSION = 1
 MANIFEST_FILE = "manifest.json"
 
 MODEL_NAME_PATTERN = r"^[a-z0-9][a-z0-9._-]{0,63}$"
+MODEL_NAME_RULE = "1 to 64 of the characters a to z, 0 to 9, `.`, `_` and `-`, first a letter or a digit"
 
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, le=1)]

@@ -1,7 +1,7 @@
 """The repository: where published models live, `<repository>/<name>/<version>/`, on a disk or any fsspec URL.
 
 Artifact     one verified version on the local disk
-Repository   names, versions, resolve, fingerprint, open, staging, publish
+Repository   names, versions, resolve, fingerprint, open, prune, staging, publish
 """
 
 import hashlib
@@ -9,7 +9,7 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -19,6 +19,7 @@ from fsspec.core import url_to_fs
 from fsspec.implementations.local import LocalFileSystem
 from fsspec.utils import tokenize
 
+from models.downloads import Downloads
 from models.manifest import MANIFEST_FILE, MODEL_NAME_PATTERN, Draft, Manifest, ManifestError
 
 
@@ -60,7 +61,7 @@ class Repository:
             raise RepositoryError(f"Expected a path or a URL that fsspec opens. Received: {url}: {error}.") from error
         self._root = PurePosixPath(root)
         self._is_local = isinstance(self._files, LocalFileSystem)
-        self._cache_directory = cache_directory
+        self._downloads = None if self._is_local or cache_directory is None else Downloads(cache_directory, self._files)
 
     def names(self) -> list[str]:
         """Names of all models with at least one complete version, sorted."""
@@ -109,10 +110,15 @@ class Repository:
         try:
             return Artifact(directory, _verified(directory, name, version))
         except (ManifestError, DigestError):
-            if not self._is_local:
+            if self._downloads is not None:
                 # The next attempt downloads afresh: the fault may lie in the copy.
-                shutil.rmtree(directory)
+                self._downloads.remove(name, version)
             raise
+
+    def prune(self, name: str, kept: Collection[int]) -> None:
+        """Remove downloads of all versions of `name` but those in `kept`; a local repository has none."""
+        if self._downloads is not None:
+            self._downloads.prune(name, kept)
 
     @contextmanager
     def staging(self, name: str) -> Iterator[Path]:
@@ -184,26 +190,9 @@ class Repository:
         source = self._at(name, version)
         if self._is_local:
             return Path(str(source))
-        if self._cache_directory is None:
+        if self._downloads is None:
             raise RepositoryError(f"Expected a cache directory for the remote repository {self.url}. Received: none.")
-        target = self._cache_directory / name / str(version)
-        manifest = self._files.cat_file(str(source / MANIFEST_FILE))
-        if target.exists() and (target / MANIFEST_FILE).read_bytes() != manifest:
-            # What was downloaded once has been replaced since, so it was no good.
-            shutil.rmtree(target)
-        if not target.exists():
-            target.parent.mkdir(parents=True, exist_ok=True)
-            download = Path(tempfile.mkdtemp(prefix=".download-", dir=target.parent))
-            try:
-                self._files.get(f"{source}/", f"{download}/", recursive=True)
-                download.rename(target)
-            except OSError:
-                # Another process may have finished the same download first.
-                if not target.exists():
-                    raise
-            finally:
-                shutil.rmtree(download, ignore_errors=True)
-        return target
+        return self._downloads.fetch(source, name, version)
 
     def _move_in(self, staged: Path, target: PurePosixPath) -> bool:
         """Move `staged` to `target`; False if that is taken."""

@@ -8,7 +8,7 @@ import signal
 import socket
 import sys
 from types import FrameType
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import typer
 import uvicorn
@@ -22,6 +22,11 @@ from service.logs import configure_logging
 from service.metrics import Metrics
 from service.server import Server
 from service.settings import Settings, SettingsError
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp
+
+    from service.tracing import Traced
 
 EXIT_FAILED = 1
 EXIT_WRONG_SETTINGS = 2
@@ -52,28 +57,48 @@ def serve() -> None:
     except OSError as error:
         wanted = f"{settings.host}:{settings.port}"
         _leave(EXIT_FAILED, f"Cannot listen on {wanted} (SEQRISK_HOST, SEQRISK_PORT): {error.strerror}.")
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        fatal = runner.run(_serve(settings, listener))
-    if fatal is not None:
-        _leave(EXIT_WRONG_SETTINGS, str(fatal))
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(_serve(settings, listener))
+    except SettingsError as error:
+        _leave(EXIT_WRONG_SETTINGS, str(error))
     sys.stdout.flush()
     # A thread that imports TensorFlow or compiles cannot be interrupted, and a normal exit would wait for it.
     os._exit(0)
 
 
-async def _serve(settings: Settings, listener: socket.socket) -> SettingsError | None:
-    """Serve until told to stop, or until loading shows that the settings cannot work: then the fault is returned."""
+async def _serve(settings: Settings, listener: socket.socket) -> None:
+    """Serve until told to stop, or until loading shows that the settings cannot work.
+
+    Raises:
+        SettingsError: They cannot.
+    """
     metrics, lifecycle = Metrics(), Lifecycle()
     lineup = LineUp(settings, metrics)
     app = create_app(settings, lineup, metrics, lifecycle)
-    server = Server(app, settings, lifecycle, is_ready=lambda: lineup.status().state == "ready")
+    traced = None if settings.tracing_endpoint is None else _traced(app, settings.tracing_endpoint)
+    server = Server(traced or app, settings, lifecycle, is_ready=lambda: lineup.status().state == "ready")
     address = _address(listener)
     print(f"Serving on {address} (documentation: {address}/docs). Loading the model …", flush=True)
     announcement = asyncio.create_task(_announce(lineup, server, address))
     # uvloop accepts one connection a round on each socket it listens on; a crowd would wait for seconds to be refused.
     await server.serve(sockets=[listener, *(listener.dup() for _ in range(_MORE_LISTENERS))])
     announcement.cancel()
-    return lineup.fatal
+    if traced is not None:
+        traced.close()
+    if lineup.fatal is not None:
+        raise lineup.fatal
+
+
+def _traced(app: "ASGIApp", endpoint: str) -> "Traced":
+    try:
+        from service.tracing import Traced  # noqa: PLC0415  an extra, and nobody else pays for it
+    except ImportError as error:
+        raise SettingsError(
+            "Wrong settings: SEQRISK_TRACING_ENDPOINT: Expected OpenTelemetry, which comes with the extra `tracing`. "
+            f"Received: {error}. Install seqrisk[tracing], or leave the variable out."
+        ) from error
+    return Traced(app, endpoint)
 
 
 async def _announce(lineup: LineUp, server: uvicorn.Server, address: str) -> None:

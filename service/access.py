@@ -12,6 +12,7 @@ from service.errors import (
 )
 
 _MOST_DIGITS = 9
+MOST_MILLISECONDS = 10**_MOST_DIGITS - 1
 
 # Names in lower case, as ASGI has them.
 Headers = Mapping[bytes, bytes]
@@ -58,7 +59,7 @@ async def read_body(receive: Receive, headers: Headers, max_body_bytes: int, cou
         )
     # The HTTP parser has refused anything but digits here.
     if int(headers.get(b"content-length", b"0")) > max_body_bytes:
-        raise _too_large(max_body_bytes, _shown(headers[b"content-length"]))
+        raise too_large(max_body_bytes, _shown(headers[b"content-length"]))
 
     chunks: list[bytes] = []
     num_bytes = 0
@@ -70,7 +71,7 @@ async def read_body(receive: Receive, headers: Headers, max_body_bytes: int, cou
         chunks.append(message.get("body", b""))
         num_bytes += len(chunks[-1])
         if num_bytes > max_body_bytes:
-            raise _too_large(max_body_bytes, "more")
+            raise too_large(max_body_bytes, "more")
         count(len(chunks[-1]))
         is_complete = not message.get("more_body", False)
     return chunks[0] if len(chunks) == 1 else b"".join(chunks)
@@ -80,7 +81,8 @@ def _shown(value: bytes) -> str:
     return value[:20].decode("latin-1")
 
 
-def _too_large(max_body_bytes: int, size: str) -> BodyTooLargeError:
+def too_large(max_body_bytes: int, size: str) -> BodyTooLargeError:
+    """The refusal of a body of this `size`."""
     return BodyTooLargeError(
         f"Expected a body of at most {max_body_bytes} bytes. Received: {size}. Split it into several requests."
     )

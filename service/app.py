@@ -2,15 +2,18 @@
 
 import asyncio
 import logging
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from http import HTTPStatus
+from typing import TYPE_CHECKING
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import RedirectResponse
+from fastapi.responses import JSONResponse, RedirectResponse
 from starlette.exceptions import HTTPException
 
+from service import openapi
 from service.entrance import DirectRoute, Entrance, unexpected
 from service.errors import InvalidRequestError, ServiceError, UnknownPathError, WrongMethodError
 from service.faults import received, structural_faults
@@ -18,12 +21,16 @@ from service.intake import Intake
 from service.lifecycle import Lifecycle
 from service.lineup import LineUp
 from service.metrics import Metrics
-from service.protocols import catalogue, probes, score
+from service.protocols import catalogue, clouds, open_inference, probes, score, tensorflow_serving
 from service.reader import Reader
 from service.reading import Reading
 from service.refusals import Refusals
-from service.schemas import SCORE_REQUEST, ErrorAnswer
-from service.settings import Settings
+from service.schemas import ErrorAnswer
+from service.scoring import Scoring
+from service.settings import Settings, SettingsError
+
+if TYPE_CHECKING:
+    from service.protocols.open_inference_grpc import GrpcServer
 
 logger = logging.getLogger(__name__)
 
@@ -36,6 +43,9 @@ def create_app(settings: Settings, lineup: LineUp, metrics: Metrics, lifecycle: 
         lineup: The served model; started and stopped with the application.
         metrics: Where everything is counted.
         lifecycle: Says when the process is to stop.
+
+    Raises:
+        SettingsError: There is to be gRPC, but not its extra, or not its port.
     """
     intake = Intake(
         settings.max_waiting_bytes,
@@ -45,13 +55,23 @@ def create_app(settings: Settings, lineup: LineUp, metrics: Metrics, lifecycle: 
     )
     reader, refusals = Reader(), Refusals(metrics)
     metrics.waiting_bytes.set_function(lambda: intake.waiting_bytes)
+    scoring = Scoring(settings, lineup, metrics, intake, reader)
+    grpc_server = None
+    if settings.grpc_port is not None:
+        grpc_server = _grpc_server(
+            settings, lineup, metrics=metrics, intake=intake, lifecycle=lifecycle, scoring=scoring
+        )
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         await lineup.start()
+        if grpc_server is not None:
+            await grpc_server.start()
         try:
             yield
         finally:
+            if grpc_server is not None:
+                await grpc_server.stop()
             await _stop(lineup, settings.drain_timeout_seconds)
             await reader.close()
 
@@ -65,17 +85,37 @@ def create_app(settings: Settings, lineup: LineUp, metrics: Metrics, lifecycle: 
         responses={"default": {"model": ErrorAnswer, "description": "Every answer that is no success."}},
     )
     routers = (
+        tensorflow_serving.create_router(lineup, scoring),
+        clouds.create_router(settings, lineup, lifecycle, scoring),
         score.create_router(settings, lineup, metrics, intake, Reading(settings, intake, reader)),
         catalogue.create_router(settings, lineup),
+        open_inference.create_router(settings, lineup, lifecycle, scoring),
         probes.create_router(lineup, metrics, lifecycle),
     )
     for router in routers:
         app.include_router(router)
-    app.add_api_route("/", _to_documentation, include_in_schema=False)
-    _document_score_request(app, settings)
+    app.add_api_route("/", _read_root, include_in_schema=False)
+    open_inference.document(app)
+    tensorflow_serving.document(app)
+    openapi.complete(app, settings)
     _add_error_handlers(app, refusals)
     direct_routes = [route for router in routers for route in router.routes if isinstance(route, DirectRoute)]
     return Entrance(app, direct_routes=direct_routes, metrics=metrics, refusals=refusals, lifecycle=lifecycle)
+
+
+def _grpc_server(
+    settings: Settings, lineup: LineUp, *, metrics: Metrics, intake: Intake, lifecycle: Lifecycle, scoring: Scoring
+) -> "GrpcServer":
+    # The process that reads large bodies needs nothing of gRPC, which would complain about its start.
+    os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "false")
+    try:
+        from service.protocols.open_inference_grpc import GrpcServer  # noqa: PLC0415  an extra
+    except ImportError as error:
+        raise SettingsError(
+            "Wrong settings: SEQRISK_GRPC_PORT: Expected gRPC, which comes with the extra `grpc`. "
+            f"Received: {error}. Install seqrisk[grpc], or leave the variable out."
+        ) from error
+    return GrpcServer(settings, lineup, metrics=metrics, intake=intake, lifecycle=lifecycle, scoring=scoring)
 
 
 async def _stop(lineup: LineUp, timeout_seconds: float) -> None:
@@ -86,18 +126,11 @@ async def _stop(lineup: LineUp, timeout_seconds: float) -> None:
         logger.warning("The model is still at work %.0f s after it was told to stop; not waiting.", timeout_seconds)
 
 
-def _document_score_request(app: FastAPI, settings: Settings) -> None:
-    """Add the request schema of the route that reads its body itself to the OpenAPI document."""
-    schema = SCORE_REQUEST.json_schema(ref_template="#/components/schemas/{model}")
-    parts = schema.pop("$defs")
-    schema["properties"]["sequences"]["maxItems"] = settings.max_sequences
-    for form in ("event_types", "elapsed_minutes", "events"):
-        parts["SequenceBody"]["properties"][form]["maxItems"] = settings.max_sequence_events
-    app.openapi()["components"]["schemas"] |= {**parts, "ScoreRequest": schema}
-
-
-async def _to_documentation() -> RedirectResponse:
-    return RedirectResponse("/docs")
+async def _read_root(request: Request) -> Response:
+    """A browser is led to the documentation; a client of KServe asks here whether the process is alive."""
+    if "text/html" in request.headers.get("accept", ""):
+        return RedirectResponse("/docs")
+    return JSONResponse({"status": "alive"})
 
 
 def _add_error_handlers(app: FastAPI, refusals: Refusals) -> None:

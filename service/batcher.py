@@ -7,10 +7,11 @@ Batcher    many callers, a few slots, one model
 """
 
 import asyncio
+import os
+import sys
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from queue import SimpleQueue
 from time import monotonic
 
@@ -24,6 +25,8 @@ from service.errors import DeadlineExceededError, ModelFaultError, OverloadedErr
 from service.waiting import FEWEST_ROWS_TO_SHARE, WaitingLine
 
 __all__ = ["BatchReport", "Batcher", "Run", "Scores"]
+
+SLOT_NICENESS = 5
 
 Run = Callable[[NDArray[np.int32], NDArray[np.float32]], tuple[NDArray[np.float32], NDArray[np.float32]]]
 
@@ -207,10 +210,13 @@ class Batcher:
 
     def _work(self) -> None:
         """A slot's life, in its thread."""
+        if sys.platform == "linux":
+            # There a thread has a niceness of its own: whoever waits for a refusal need not wait for the model.
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), SLOT_NICENESS)
         while (ending := self._wake_ups.get()) is None:
             while (call := self._take()) is not None:
                 loop = next(iter(call.pieces)).answer.get_loop()
-                self._make(call, partial(loop.call_soon_threadsafe, self._settle))
+                self._make(call, lambda *settled, loop=loop: loop.call_soon_threadsafe(self._settle, *settled))
                 with self._lock:
                     self._num_free += 1
         ending.get_loop().call_soon_threadsafe(ending.set_result, None)

@@ -21,6 +21,7 @@ from models.manifest import Band
 from models.sequences import EncodedBatch, EventType
 from service.agreement import Agreement
 from service.batcher import Scores
+from service.errors import ModelFaultError, ServiceError
 from service.live_model import LiveModel
 from service.metrics import Metrics
 from service.settings import Settings
@@ -77,9 +78,10 @@ class Challenger:
         """Its number."""
         return self.model.manifest.version
 
-    def answers(self, sequence_id: str | None) -> bool:
-        """Whether it answers for a sequence."""
-        return self._settings.canary_share > 0 and is_canary(sequence_id, self._settings.canary_share)
+    def answers(self, sequence_id: str | None, elapsed_minutes: Sequence[float]) -> bool:
+        """Whether it answers for a sequence that the champion takes."""
+        share = self._settings.canary_share
+        return share > 0 and is_canary(sequence_id, share) and self._takes(elapsed_minutes)
 
     async def answer(
         self,
@@ -92,6 +94,12 @@ class Challenger:
         scores = await self.model.score(batch, deadline)
         self._metrics.canary_sequences.inc(len(event_types))
         return batch, scores
+
+    def count_fallback(self, num_sequences: int, error: ServiceError) -> None:
+        """Take note that the champion answers for canaries, because of `error`."""
+        self._metrics.canary_fallbacks.labels(error.code).inc(num_sequences)
+        if isinstance(error, ModelFaultError):
+            logger.error("The challenger failed over canaries, and the champion answers for them.", exc_info=error)
 
     def compare(
         self,
@@ -127,8 +135,16 @@ class Challenger:
         self._metrics.challenger_rank_correlation.set_function(lambda: math.nan)
         await self.model.drain()
 
+    def _takes(self, elapsed_minutes: Sequence[float]) -> bool:
+        """Whether a sequence that the champion takes is one for it, too: with more events, it looks further back."""
+        manifest = self.model.manifest
+        return elapsed_minutes[max(0, len(elapsed_minutes) - manifest.max_events)] <= manifest.max_elapsed_minutes
+
     def _work(self) -> None:
         while (job := self._jobs.get()) is not None:
+            if not all(map(self._takes, job.elapsed_minutes)):
+                self._metrics.challenger_drops.inc()
+                continue
             try:
                 risks = self.model.risks(self.model.encode(job.event_types, job.elapsed_minutes))
                 self.agreement.observe(job.risks, job.bands, risks, self.model.manifest.bands)

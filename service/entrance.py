@@ -26,7 +26,7 @@ from service.refusals import Refusals, route_template
 
 OTHER_METHOD = "other"
 
-_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+KNOWN_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _WELL_FORMED_ID = re.compile(rb"[!-~]{1,128}")
 
 logger = logging.getLogger(__name__)
@@ -142,7 +142,7 @@ class _Counts:
         self._bound: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
 
     def add(self, route: str, method: str, status: int, seconds: float) -> None:
-        key = (route, method if method in _METHODS else OTHER_METHOD, status // 100)
+        key = (route, method if method in KNOWN_METHODS else OTHER_METHOD, status // 100)
         if key not in self._bound:
             requests = self._metrics.requests.labels(route, key[1], f"{key[2]}xx")
             self._bound[key] = (requests, self._metrics.request_seconds.labels(route))

@@ -73,6 +73,29 @@ class InvalidRequestError(ServiceError):
     code = "invalid_request"
 
 
+class InvalidTensorsError(InvalidRequestError):
+    """The tensors of a request break a limit or an event-time rule; their protocols call that a bad request."""
+
+    status = HTTPStatus.BAD_REQUEST
+    code = "invalid_tensors"
+
+
+class WrongElementError(InvalidTensorsError):
+    """A tensor holds something of another type.
+
+    Args:
+        message: What was expected, what was received.
+        details: The places.
+        tensor: Name of the tensor.
+        element: The first that is wrong.
+    """
+
+    def __init__(self, message: str, details: tuple[Fault, ...], tensor: str, element: object) -> None:
+        super().__init__(message, details)
+        self.tensor = tensor
+        self.element = element
+
+
 class BodyTooLargeError(ServiceError):
     """The body is longer than the service accepts."""
 
@@ -82,11 +105,26 @@ class BodyTooLargeError(ServiceError):
     closes_connection = True
 
 
+class HeadTooLargeError(ServiceError):
+    """Request line and headers are longer than the service accepts."""
+
+    status = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
+    code = "head_too_large"
+    closes_connection = True
+
+
 class UnsupportedEncodingError(ServiceError):
     """The body is compressed or otherwise encoded."""
 
     status = HTTPStatus.UNSUPPORTED_MEDIA_TYPE
     code = "unsupported_encoding"
+
+
+class MalformedEncodingError(ServiceError):
+    """The body is not compressed in the way its header says."""
+
+    status = HTTPStatus.BAD_REQUEST
+    code = "malformed_encoding"
 
 
 class ClientGoneError(ServiceError):
@@ -110,11 +148,25 @@ class WrongMethodError(ServiceError):
     code = "wrong_method"
 
 
+class MalformedPathError(ServiceError):
+    """A path in TensorFlow Serving's form asks for what it does not know, or what the model cannot do."""
+
+    status = HTTPStatus.BAD_REQUEST
+    code = "malformed_path"
+
+
 class UnknownModelError(ServiceError):
     """No such model, or no such version of it, is served here."""
 
     status = HTTPStatus.NOT_FOUND
     code = "unknown_model"
+
+
+class ModelControlError(ServiceError):
+    """Which versions are loaded is the operator's to say, not a client's."""
+
+    status = HTTPStatus.FORBIDDEN
+    code = "model_control"
 
 
 class NotReadyError(ServiceError):

@@ -5,7 +5,7 @@ structural_faults    pydantic's findings, translated
 received             a value as a message shows it
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from pydantic_core import ErrorDetails, to_json
 
@@ -22,6 +22,7 @@ _EXPECTED = {
     "finite_number": "Expected a finite number",
     "float_type": "Expected a number",
     "greater_than_equal": "Expected minutes that are not negative: an event lies before the scoring moment, or at it",
+    "json_invalid": "Expected JSON in UTF-8",
     "less_than_equal": "Expected at most {le:.0f} minutes (are these seconds or milliseconds?)",
     "list_type": "Expected an array",
     "string_too_long": "Expected at most {max_length} characters",
@@ -50,8 +51,17 @@ class Faults:
         for fault in faults:
             self.add(fault)
 
-    def raise_if_any(self) -> None:
+    def leave_out(self, num_faults: int) -> None:
+        """Count faults that nobody looks for any more."""
+        self._num_faults += num_faults
+
+    def raise_if_any(
+        self, refusal: Callable[[str, tuple[Fault, ...]], InvalidRequestError] = InvalidRequestError
+    ) -> None:
         """Refuse the request if anything is wrong with it.
+
+        Args:
+            refusal: Makes the error from its message and the kept faults.
 
         Raises:
             InvalidRequestError: With every kept fault.
@@ -63,7 +73,7 @@ class Faults:
             left_out = self._num_faults - len(self._kept)
             more = f", the first {len(self._kept)} in `details` and {left_out} more" if left_out else ""
             message = f"The request has {self._num_faults} faults{more}. The first: {message}"
-        raise InvalidRequestError(message, tuple(self._kept))
+        raise refusal(message, tuple(self._kept))
 
 
 def structural_faults(errors: Iterable[ErrorDetails]) -> Iterator[Fault]:
@@ -99,7 +109,9 @@ def _fault(found: ErrorDetails) -> Fault:
     if found["type"] == "missing":
         # Pointing at what is not there would lead nowhere.
         return Fault(pointer(*place[:-1]), f"Expected the field `{place[-1]}`. Received: no such field.")
-    expected = _EXPECTED.get(found["type"], found["msg"]).format(**found.get("ctx", {}))
+    # Pydantic's own words may hold braces.
+    template = _EXPECTED.get(found["type"])
+    expected = found["msg"] if template is None else template.format(**found.get("ctx", {}))
     if place and place[-1] in _EVENT_TYPE_BRANCHES:
         place = place[:-1]
         if found["type"] != "string_too_long":
@@ -113,5 +125,7 @@ def _received(found: ErrorDetails) -> str:
             return f"{len(found['input'])}"
         case "too_long":
             return f"{found['ctx']['actual_length']}"
+        case "json_invalid":
+            return str(found["ctx"]["error"])
         case _:
             return received(found["input"])

@@ -4,20 +4,36 @@ GoldenExampleError    an answer differs
 verify                every example in every bucket
 """
 
-from models.manifest import GoldenExample, Manifest
-from models.sequences import Vocabulary, encode
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from models.manifest import Manifest
+from models.sequences import EventType, Vocabulary, encode
 from service.batcher import Run
 from service.buckets import Buckets
-
-_Examples = list[tuple[int, GoldenExample]]
 
 
 class GoldenExampleError(RuntimeError):
     """The model answered a golden example differently from its manifest."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Expectation:
+    """What a history must be answered with, and what to call it."""
+
+    name: str
+    event_types: Sequence[EventType]
+    elapsed_minutes: Sequence[float]
+    risk: float
+    auxiliary_risk: float
+
+
 def verify(run: Run, manifest: Manifest, vocabulary: Vocabulary, buckets: Buckets) -> None:
-    """Score every golden example in every bucket that it fits into and compare both outputs.
+    """Score golden examples in every bucket and compare both outputs.
+
+    A bucket of any batch size sees every example that fits into its time. Where none fits, it sees the latest events of
+    each, and their answers must be those of the longest bucket, which all examples have been through by then: so no
+    bucket that will answer is left out.
 
     Args:
         run: The compiled model, as the batcher calls it.
@@ -26,39 +42,63 @@ def verify(run: Run, manifest: Manifest, vocabulary: Vocabulary, buckets: Bucket
         buckets: The shapes `run` takes.
 
     Raises:
-        GoldenExampleError: An output is further from the manifest's than `golden_tolerance`, or no number.
+        GoldenExampleError: An output is further from what is expected than `golden_tolerance`, or no number.
     """
     for batch, time in buckets.shapes:
-        examples = [
-            (number, example)
+        expectations = [
+            _Expectation(
+                f"golden example {number}",
+                example.event_types,
+                example.elapsed_minutes,
+                example.risk,
+                example.auxiliary_risk,
+            )
             for number, example in enumerate(manifest.golden_examples, start=1)
             if min(len(example.event_types), manifest.max_events) <= time
         ]
-        for start in range(0, len(examples), batch):
+        expectations = expectations or _cut(run, manifest, vocabulary, buckets, time)
+        for start in range(0, len(expectations), batch):
             # The last call is filled up with examples that were already checked.
-            filled = [examples[k % len(examples)] for k in range(start, start + batch)]
+            filled = [expectations[k % len(expectations)] for k in range(start, start + batch)]
             _verify_call(run, filled, manifest, vocabulary, time)
 
 
-def _verify_call(run: Run, examples: _Examples, manifest: Manifest, vocabulary: Vocabulary, time: int) -> None:
+def _cut(run: Run, manifest: Manifest, vocabulary: Vocabulary, buckets: Buckets, time: int) -> list[_Expectation]:
+    """The latest `time` events of each golden example, and what the longest bucket answers to them."""
+    expectations = []
+    for number, example in enumerate(manifest.golden_examples, start=1):
+        event_types, elapsed_minutes = example.event_types[-time:], example.elapsed_minutes[-time:]
+        batch = buckets.batches[0]
+        encoded = encode(
+            [event_types] * batch, [elapsed_minutes] * batch, vocabulary, manifest.max_events, time=buckets.max_time
+        )
+        risk, auxiliary_risk = run(encoded.event_ids, encoded.elapsed_minutes)
+        name = f"the latest {time} events of golden example {number}"
+        expectations.append(_Expectation(name, event_types, elapsed_minutes, float(risk[0]), float(auxiliary_risk[0])))
+    return expectations
+
+
+def _verify_call(
+    run: Run, expectations: Sequence[_Expectation], manifest: Manifest, vocabulary: Vocabulary, time: int
+) -> None:
     encoded = encode(
-        [example.event_types for _, example in examples],
-        [example.elapsed_minutes for _, example in examples],
+        [expectation.event_types for expectation in expectations],
+        [expectation.elapsed_minutes for expectation in expectations],
         vocabulary,
         manifest.max_events,
         time=time,
     )
     risk, auxiliary_risk = run(encoded.event_ids, encoded.elapsed_minutes)
-    for row, (number, example) in enumerate(examples):
+    for row, expectation in enumerate(expectations):
         for output, received, expected in (
-            ("risk", float(risk[row]), example.risk),
-            ("auxiliary_risk", float(auxiliary_risk[row]), example.auxiliary_risk),
+            ("risk", float(risk[row]), expectation.risk),
+            ("auxiliary_risk", float(auxiliary_risk[row]), expectation.auxiliary_risk),
         ):
             # Asked this way round, NaN is at fault too.
             if not abs(received - expected) <= manifest.golden_tolerance:
                 raise GoldenExampleError(
-                    f"Expected {output} {expected:.8f}, within {manifest.golden_tolerance:g}, for golden example "
-                    f"{number} of {manifest.name} version {manifest.version}. Received: {received:.8f} in the bucket "
-                    f"of {len(examples)} sequences of {time} events. "
+                    f"Expected {output} {expected:.8f}, within {manifest.golden_tolerance:g}, for {expectation.name} "
+                    f"of {manifest.name} version {manifest.version}. Received: {received:.8f} in the bucket "
+                    f"of {len(expectations)} sequences of {time} events. "
                     "The model computes something else here than where it was made."
                 )

@@ -3,6 +3,7 @@
 Rules              what a sequence must obey
 BrokenRuleError    what it broke, and where
 read_history       a sequence as sent -> event types and elapsed minutes
+check_num_events, check_minutes    the rules of the form without times
 """
 
 from collections.abc import Collection, Mapping
@@ -103,23 +104,31 @@ def unknown_field(given: Mapping[str, object], known: Collection[str]) -> Fault:
     return Fault(place, f"Expected only the fields {expected}. Received: {received(name)}.{hint}")
 
 
-def _from_minutes(sequence: SequenceBody, rules: Rules) -> History:
-    if "event_types" not in sequence or "elapsed_minutes" not in sequence:
-        given = "only one of them" if "event_types" in sequence or "elapsed_minutes" in sequence else "neither"
+def check_num_events(place: str, num_events: int, rules: Rules) -> None:
+    """Raises BrokenRuleError at `place` for more events than one sequence may have."""
+    if num_events > rules.max_sequence_events:
         raise BrokenRuleError(
-            "", f"Expected `event_types` with `elapsed_minutes`, or `events` with times. Received: {given}."
+            place,
+            f"Expected at most {rules.max_sequence_events} events. Received: {num_events}. "
+            f"Send the latest; the model uses {rules.max_events}.",
         )
-    if sequence.get("as_of") is not None:
-        raise BrokenRuleError(
-            "/as_of",
-            "Expected `as_of` only with `events`: elapsed minutes already end at the scoring moment. Received: both.",
-        )
-    event_types, minutes = sequence["event_types"], sequence["elapsed_minutes"]
-    _check_num_events("/event_types", len(event_types), rules)
-    if len(minutes) != len(event_types):
+
+
+def check_minutes(minutes: list[float], num_events: int, rules: Rules) -> None:
+    """Check what `elapsed_minutes` that satisfy the schema must obey.
+
+    Args:
+        minutes: Of one sequence.
+        num_events: How many there must be, at least one.
+        rules: What they must obey.
+
+    Raises:
+        BrokenRuleError: At the first rule they break.
+    """
+    if len(minutes) != num_events:
         raise BrokenRuleError(
             "/elapsed_minutes",
-            f"Expected one elapsed time an event, so {len(event_types)}. Received: {len(minutes)}.",
+            f"Expected one elapsed time an event, so {num_events}. Received: {len(minutes)}.",
         )
     # Sorting what is sorted is one quick pass; only a fault is worth looking for element by element.
     if minutes != sorted(minutes, reverse=True):
@@ -136,12 +145,28 @@ def _from_minutes(sequence: SequenceBody, rules: Rules) -> History:
             f"Received: {minutes[-1]}. Count the minutes up to the last event.",
         )
     _check_largest("/elapsed_minutes/{}", minutes, rules, "Were seconds or milliseconds sent as minutes?")
+
+
+def _from_minutes(sequence: SequenceBody, rules: Rules) -> History:
+    if "event_types" not in sequence or "elapsed_minutes" not in sequence:
+        given = "only one of them" if "event_types" in sequence or "elapsed_minutes" in sequence else "neither"
+        raise BrokenRuleError(
+            "", f"Expected `event_types` with `elapsed_minutes`, or `events` with times. Received: {given}."
+        )
+    if sequence.get("as_of") is not None:
+        raise BrokenRuleError(
+            "/as_of",
+            "Expected `as_of` only with `events`: elapsed minutes already end at the scoring moment. Received: both.",
+        )
+    event_types, minutes = sequence["event_types"], sequence["elapsed_minutes"]
+    check_num_events("/event_types", len(event_types), rules)
+    check_minutes(minutes, len(event_types), rules)
     return event_types, minutes
 
 
 def _from_times(sequence: SequenceBody, rules: Rules, now: datetime) -> History:
     events = sequence["events"]
-    _check_num_events("/events", len(events), rules)
+    check_num_events("/events", len(events), rules)
     for position, event in enumerate(events):
         if len(event) != len(_EVENT_FIELDS):
             fault = unknown_field(event, _EVENT_FIELDS)
@@ -214,15 +239,6 @@ def _read_time(place: str, time: str) -> int:
 def _microseconds(time: datetime) -> int:
     """Raises TypeError for a time without a zone: it cannot be subtracted from one with."""
     return (time - _EPOCH) // _MICROSECOND
-
-
-def _check_num_events(place: str, num_events: int, rules: Rules) -> None:
-    if num_events > rules.max_sequence_events:
-        raise BrokenRuleError(
-            place,
-            f"Expected at most {rules.max_sequence_events} events. Received: {num_events}. "
-            f"Send the latest; the model uses {rules.max_events}.",
-        )
 
 
 def _check_largest(place: str, minutes: list[float], rules: Rules, hint: str) -> None:

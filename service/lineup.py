@@ -16,7 +16,7 @@ from service.live_model import LiveModel, beside_traffic, load
 from service.metrics import Metrics
 from service.pair import Pair
 from service.settings import Settings, SettingsError
-from service.source import Source
+from service.source import FetchError, Source
 from service.versions import ModelStatus, Versions, VersionStatus, objection
 
 if TYPE_CHECKING:
@@ -89,6 +89,13 @@ class LineUp:
             raise NotReadyError(f"Expected a verified and warm model. Received: {status.state}. {status.reason}")
         return champion
 
+    def loaded(self) -> list[LiveModel]:
+        """The versions that can answer at this moment: the champion, then the challenger."""
+        champion, challenger = self._champion, self._challenger
+        if champion is None:
+            return []
+        return [champion] if challenger is None else [champion, challenger.model]
+
     def pair(self) -> Pair:
         """Who answers a request that has just come.
 
@@ -118,14 +125,15 @@ class LineUp:
         while not self._stopping.is_set():
             try:
                 self._look()
-            except SettingsError as error:
-                self.fatal = error
-                self._fail(error)
-                return
             except Exception as error:
                 if self._stopping.is_set():
                     return
-                logger.exception("The repository could not be read.")
+                # Beside a champion nothing is fatal: a device that was there may come back.
+                if isinstance(error, SettingsError) and self._champion is None:
+                    self.fatal = error
+                    self._fail(error)
+                    return
+                logger.exception("A look at the repository failed.")
                 self._metrics.repository_failures.inc()
                 self._fail(error)
             if not self._settings.poll_seconds:
@@ -143,7 +151,8 @@ class LineUp:
         self._renew_champion(self._source)
         challenger = self._settings.challenger_version
         if self._champion is not None and challenger is not None:
-            self._renew_challenger(self._source, challenger)
+            self._renew_challenger(self._source, challenger, self._champion.manifest.version)
+        self._source.prune(self._versions.kept(model.manifest.version for model in self.loaded()))
 
     def _renew_champion(self, source: Source) -> None:
         champion = self._champion
@@ -160,13 +169,15 @@ class LineUp:
         if new is not None:
             self._go_live(new, perf_counter() - started_at)
 
-    def _renew_challenger(self, source: Source, version: int) -> None:
+    def _renew_challenger(self, source: Source, version: int, champion: int) -> None:
         challenger = self._challenger
-        if challenger is not None and version not in self._versions.available:
+        if challenger is not None and (version == champion or version not in self._versions.available):
             self._challenger = None
             self._let_go(challenger)
-            logger.info("The challenger, version %d, has left the repository.", version)
-        elif challenger is None and self._versions.may_load(version):
+            reason = "is the champion now" if version == champion else "has left the repository"
+            logger.info("The challenger, version %d, %s.", version, reason)
+        # A champion is not compared with itself.
+        elif challenger is None and version != champion and self._versions.may_load(version):
             model = self._load(source, version, slots=1, compile_threads=1)
             if model is not None:
                 self._challenger = Challenger(model, self._settings, self._metrics)
@@ -182,7 +193,7 @@ class LineUp:
                 return self._open_and_load(source, version, slots, compile_threads)
             except (ArtifactNotFoundError, SettingsError, _StoppedError):
                 raise
-            except (OSError, MemoryError):
+            except (FetchError, OSError, MemoryError):
                 # A network or a machine in trouble says nothing about the version: the next look tries it again.
                 raise
             except Exception as error:

@@ -1,6 +1,7 @@
 """Log lines on standard error: one JSON object each for machines, one plain line each for people.
 
 REQUEST_ID           id of the request that is being answered
+TRACE_ID             id of the trace it belongs to, if it is traced
 configure_logging    from here on, every logger writes so
 """
 
@@ -12,6 +13,7 @@ from datetime import UTC, datetime
 from typing import Literal
 
 REQUEST_ID: ContextVar[str | None] = ContextVar("request_id", default=None)
+TRACE_ID: ContextVar[str | None] = ContextVar("trace_id", default=None)
 
 
 def configure_logging(level: str, form: Literal["auto", "json", "text"]) -> None:
@@ -33,7 +35,7 @@ def configure_logging(level: str, form: Literal["auto", "json", "text"]) -> None
 
 
 class JsonFormatter(logging.Formatter):
-    """One JSON object a line: time, level, logger, message, and where there are any request_id and exception."""
+    """One JSON object a line: time, level, logger, message; where there are any request_id, trace_id, exception."""
 
     def format(self, record: logging.LogRecord) -> str:
         """The line."""
@@ -45,6 +47,8 @@ class JsonFormatter(logging.Formatter):
         }
         if (request_id := REQUEST_ID.get()) is not None:
             line["request_id"] = request_id
+        if (trace_id := TRACE_ID.get()) is not None:
+            line["trace_id"] = trace_id
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
         return json.dumps(line, ensure_ascii=False)

@@ -83,6 +83,11 @@ class Metrics:
         self.canary_sequences = self._counter(
             "seqrisk_canary_sequences_total", "Sequences the challenger has answered for."
         )
+        self.canary_fallbacks = self._counter(
+            "seqrisk_canary_fallbacks_total",
+            "Sequences of the challenger's that the champion has answered for, by what was wrong with the challenger.",
+            "code",
+        )
         self.challenger_ready = self._gauge(
             "seqrisk_challenger_ready", "1 while a challenger is verified and warm, else 0."
         )
@@ -104,7 +109,8 @@ class Metrics:
             "seqrisk_challenger_errors_total", "Requests the challenger failed to compare."
         )
         self.challenger_drops = self._counter(
-            "seqrisk_challenger_drops_total", "Requests not compared, because someone would have had to wait for it."
+            "seqrisk_challenger_drops_total",
+            "Requests not compared: someone would have had to wait, or the challenger looks further back than it may.",
         )
 
         ProcessCollector(registry=self.registry)

@@ -7,6 +7,7 @@ Pair    both versions, held until the request is answered
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
+from time import monotonic
 from typing import Self
 
 import numpy as np
@@ -15,6 +16,7 @@ from models.manifest import Manifest
 from models.sequences import EncodedBatch, EventType
 from service.batcher import Scores
 from service.challenger import Challenger
+from service.errors import ServiceError
 from service.live_model import LiveModel
 from service.score_request import Histories
 
@@ -41,7 +43,7 @@ class Pair:
 
     Args:
         champion: Answers.
-        challenger: Answers for canaries, and is compared with the champion over the rest.
+        challenger: Answers for canaries, as long as it can, and is compared with the champion over the rest.
     """
 
     def __init__(self, champion: LiveModel, challenger: Challenger | None) -> None:
@@ -71,20 +73,29 @@ class Pair:
             The champion's part, the challenger's, or both in that order.
 
         Raises:
-            ServiceError: As `Batcher.score`, for the whole request.
+            ServiceError: As `Batcher.score` of the champion, for the whole request.
         """
         places = range(len(histories.ids))
         if self._challenger is None:
             return [await self._score_as_champion(histories, places, batch, deadline)]
-        canaries = [place for place in places if self._challenger.answers(histories.ids[place])]
+        canaries = [
+            place
+            for place in places
+            if self._challenger.answers(histories.ids[place], histories.elapsed_minutes[place])
+        ]
         if not canaries:
             return [await self._score_as_champion(histories, places, batch, deadline)]
-        theirs = _score_as_challenger(self._challenger, histories, canaries, deadline)
+        theirs = self._score_canaries(self._challenger, histories, canaries, batch, deadline)
         rest = sorted(set(places).difference(canaries))
         if not rest:
             return [await theirs]
-        ours = self._score_as_champion(histories, rest, _rows(batch, rest), deadline)
-        return [*await asyncio.gather(ours, theirs)]
+        beside = asyncio.create_task(theirs)
+        try:
+            parts = [await self._score_as_champion(histories, rest, _rows(batch, rest), deadline), await beside]
+        finally:
+            # Where the champion fails, so does the request, and nobody waits for the canaries.
+            beside.cancel()
+        return parts if parts[1].manifest is not self.champion.manifest else [_whole(parts, batch)]
 
     async def _score_as_champion(
         self, histories: Histories, places: Sequence[int], batch: EncodedBatch, deadline: float | None
@@ -94,12 +105,32 @@ class Pair:
             self._challenger.compare(self.champion, *_at(histories, places), scores.risk)
         return Part(self.champion.manifest, places, batch, scores)
 
+    async def _score_canaries(
+        self,
+        challenger: Challenger,
+        histories: Histories,
+        places: Sequence[int],
+        batch: EncodedBatch,
+        deadline: float | None,
+    ) -> Part:
+        """The challenger's part; the champion's where the challenger is overloaded, too slow or at fault."""
+        try:
+            # The other half is the champion's, if it comes to that.
+            half = None if deadline is None else (monotonic() + deadline) / 2
+            theirs, scores = await challenger.answer(*_at(histories, places), half)
+        except ServiceError as error:
+            challenger.count_fallback(len(places), error)
+            return await self._score_as_champion(histories, places, _rows(batch, places), deadline)
+        return Part(challenger.model.manifest, places, theirs, scores)
 
-async def _score_as_challenger(
-    challenger: Challenger, histories: Histories, places: Sequence[int], deadline: float | None
-) -> Part:
-    batch, scores = await challenger.answer(*_at(histories, places), deadline)
-    return Part(challenger.model.manifest, places, batch, scores)
+
+def _whole(parts: Sequence[Part], batch: EncodedBatch) -> Part:
+    """The parts of one version as one; `batch` has all their sequences."""
+    places = np.concatenate([np.array(part.places) for part in parts])
+    risk, auxiliary_risk = np.empty(len(places), np.float32), np.empty(len(places), np.float32)
+    risk[places] = np.concatenate([part.scores.risk for part in parts])
+    auxiliary_risk[places] = np.concatenate([part.scores.auxiliary_risk for part in parts])
+    return Part(parts[0].manifest, range(len(places)), batch, Scores(risk, auxiliary_risk))
 
 
 def _at(histories: Histories, places: Sequence[int]) -> tuple[Sequence[Sequence[EventType]], Sequence[Sequence[float]]]:

@@ -9,15 +9,18 @@ import pickle
 import struct
 import sys
 from asyncio.subprocess import PIPE, Process
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO, TypeVar, cast
 
 from service.errors import ServiceError
 from service.histories import Rules
 from service.score_request import Histories, read_score_request
 
 logger = logging.getLogger(__name__)
+
+Answer = TypeVar("Answer")
 
 _LENGTH = struct.Struct("!Q")
 
@@ -35,21 +38,29 @@ class Reader:
         return None if self._process is None else self._process.pid
 
     async def read(self, body: bytes, rules: Rules, max_sequences: int, now: datetime) -> Histories:
-        """As `read_score_request`, elsewhere.
+        """As `read_score_request`, elsewhere."""
+        return await self.call(read_score_request, body, rules, max_sequences, now)
+
+    async def call(self, function: Callable[..., Answer], *arguments: object) -> Answer:
+        """Call `function` elsewhere.
+
+        Args:
+            function: Of a module, so that its name says all; what it answers can be pickled.
+            *arguments: Can be pickled.
 
         Raises:
-            ServiceError: As `read_score_request`; or the process has died over it.
+            ServiceError: As `function`; or the process has died over it.
         """
         await self._is_free.acquire()
         # Whoever stops waiting leaves an answer in the pipe, which must be taken out before the next one asks.
-        exchange = asyncio.create_task(self._exchange((body, rules, max_sequences, now)))
+        exchange = asyncio.create_task(self._exchange((function, *arguments)))
         exchange.add_done_callback(lambda _: self._is_free.release())
         answer = await asyncio.shield(exchange)
         # In a thread, which takes turns with the event loop: unpacking takes a fraction of reading.
-        histories = await asyncio.to_thread(_unpack, answer)
-        if isinstance(histories, ServiceError):
-            raise histories
-        return histories
+        unpacked: Answer | ServiceError = await asyncio.to_thread(_unpack, answer)
+        if isinstance(unpacked, ServiceError):
+            raise unpacked
+        return unpacked
 
     async def close(self) -> None:
         """End the process; whoever still waits for it is told that it has died."""
@@ -90,17 +101,16 @@ class Reader:
         return self._process
 
 
-def _unpack(answer: bytes) -> Histories | ServiceError:
-    unpacked: Histories | ServiceError = pickle.loads(answer)  # noqa: S301  our own process packed it
-    return unpacked
+def _unpack(answer: bytes) -> Any:  # noqa: ANN401  whatever the function answers
+    return pickle.loads(answer)  # noqa: S301  our own process packed it
 
 
 def serve_pipe(questions: BinaryIO, answers: BinaryIO) -> None:
     """The process' life: read bodies until the owner is gone."""
     while length := questions.read(_LENGTH.size):
-        arguments: tuple[Any, ...] = pickle.loads(questions.read(*_LENGTH.unpack(length)))  # noqa: S301  as above
+        function, *arguments = pickle.loads(questions.read(*_LENGTH.unpack(length)))  # noqa: S301  as above
         try:
-            answer: object = read_score_request(*arguments)
+            answer: object = function(*arguments)
         except ServiceError as error:
             answer = error
         packed = pickle.dumps(answer)

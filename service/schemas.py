@@ -3,6 +3,7 @@
 ScoreRequest                 what a client sends: sequences in either of two forms
 ScoreAnswer                  the scores, in request order
 ModelAnswer, ModelsAnswer    what is served, and what it was trained for
+ModelVersionStatus           of one version, in TensorFlow Serving's words
 StatusAnswer                 of the probes
 ErrorAnswer                  the one envelope of every other answer
 """
@@ -14,27 +15,12 @@ from pydantic import BaseModel, ConfigDict, FailFast, Field, JsonValue, TypeAdap
 from typing_extensions import TypedDict
 
 from models.manifest import Band, Evaluation
+from service.examples import REQUESTS
 
 MAX_TEXT_LENGTH = 256
 MAX_SEQUENCES = 100_000
 # Finite as float32 too: 1e39 is a JSON number that would reach the model as infinity.
 MAX_ELAPSED_MINUTES = 1e9
-
-_EXAMPLE_REQUEST: dict[str, JsonValue] = {
-    "sequences": [
-        {
-            "id": "INC0000468",
-            "event_types": ["Opened/Phone", "New/P3", "New/P3"],
-            "elapsed_minutes": [447, 441, 0],
-        },
-        {
-            "events": [
-                {"type": "Opened/Phone", "time": "2016-03-01T01:36:00Z"},
-                {"type": "New/P3", "time": "2016-03-01T09:03:00Z"},
-            ]
-        },
-    ]
-}
 
 
 def _wire_object(**json_schema: JsonValue) -> ConfigDict:
@@ -66,7 +52,14 @@ class EventBody(TypedDict):
     time: Time
 
 
-@with_config(_wire_object(oneOf=[{"required": ["event_types", "elapsed_minutes"]}, {"required": ["events"]}]))
+_MINUTES_FORM: JsonValue = {
+    "required": ["event_types", "elapsed_minutes"],
+    "properties": {"events": False, "as_of": {"type": "null"}},
+}
+_TIMES_FORM: JsonValue = {"required": ["events"], "properties": {"event_types": False, "elapsed_minutes": False}}
+
+
+@with_config(_wire_object(oneOf=[_MINUTES_FORM, _TIMES_FORM]))
 class SequenceBody(TypedDict, total=False):
     """One entity's events, oldest first: `event_types` with `elapsed_minutes`, or `events` with times."""
 
@@ -91,7 +84,7 @@ class SequenceBody(TypedDict, total=False):
     ]
 
 
-@with_config(_wire_object(examples=[_EXAMPLE_REQUEST]))
+@with_config(_wire_object(examples=[REQUESTS["both forms"]]))
 class ScoreRequest(TypedDict, total=False):
     """Sequences to score."""
 
@@ -160,6 +153,21 @@ class VersionAnswer(BaseModel):
     reason: Annotated[str, Field(description="Why it is refused or stands aside, or what is being done.")]
 
 
+class LoadStatus(BaseModel):
+    """How loading a version went."""
+
+    error_code: Annotated[str, Field(description="`OK`, or what TensorFlow Serving calls the error.")]
+    error_message: str
+
+
+class ModelVersionStatus(BaseModel):
+    """One version that is loaded, or that was to be, as TensorFlow Serving tells it."""
+
+    version: str
+    state: Literal["LOADING", "AVAILABLE", "END"]
+    status: LoadStatus
+
+
 class ModelAnswer(BaseModel):
     """The served model; `description` is null until its artifact is open."""
 
@@ -167,7 +175,11 @@ class ModelAnswer(BaseModel):
     version: int | None
     state: Literal["loading", "ready", "failed"]
     reason: str
+    ready: Annotated[bool, Field(description="Whether it answers, as clients of KServe ask.")]
     versions: list[VersionAnswer]
+    model_version_status: Annotated[
+        list[ModelVersionStatus], Field(description="As clients of TensorFlow Serving ask.")
+    ]
     limits: Limits
     description: ModelDescription | None
 

@@ -4,7 +4,7 @@ Histories              sequences in one form, whichever they came in
 read_score_request     bytes -> histories
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -36,8 +36,8 @@ class Histories:
 
     model: str | None
     ids: list[str | None]
-    event_types: list[list[EventType]]
-    elapsed_minutes: list[list[float]]
+    event_types: Sequence[list[EventType]]
+    elapsed_minutes: Sequence[list[float]]
 
 
 def read_score_request(body: bytes, rules: Rules, max_sequences: int, now: datetime) -> Histories:
@@ -63,18 +63,20 @@ def read_score_request(body: bytes, rules: Rules, max_sequences: int, now: datet
         faults.add(Fault("/sequences", message))
         faults.raise_if_any()
 
-    histories = Histories(request.get("model"), [], [], [])
+    ids: list[str | None] = []
+    event_types: list[list[EventType]] = []
+    elapsed_minutes: list[list[float]] = []
     for position, sequence in sequences:
         try:
-            event_types, minutes = read_history(sequence, rules, now)
+            types, minutes = read_history(sequence, rules, now)
         except BrokenRuleError as broken:
             faults.add(Fault(f"/sequences/{position}{broken.place}", broken.message))
         else:
-            histories.ids.append(sequence.get("id"))
-            histories.event_types.append(event_types)
-            histories.elapsed_minutes.append(minutes)
+            ids.append(sequence.get("id"))
+            event_types.append(types)
+            elapsed_minutes.append(minutes)
     faults.raise_if_any()
-    return histories
+    return Histories(request.get("model"), ids, event_types, elapsed_minutes)
 
 
 def _parse(body: bytes, faults: Faults) -> tuple[ScoreRequest, Iterable[tuple[int, SequenceBody]]]:

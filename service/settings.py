@@ -1,14 +1,16 @@
 """The service's settings: read from the environment (prefix `SEQRISK_`) here and nowhere else."""
 
 import os
+from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError, ValidationInfo, field_validator
+from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from models.manifest import MODEL_NAME_PATTERN
+from models.manifest import MODEL_NAME_PATTERN, MODEL_NAME_RULE
 from service.schemas import MAX_SEQUENCES
 
 ENVIRONMENT_PREFIX = "SEQRISK_"
@@ -16,6 +18,29 @@ ENVIRONMENT_PREFIX = "SEQRISK_"
 DEFAULT_REPOSITORY = Path(__file__).resolve().parent.parent / "models" / "artifacts"
 
 Version = Literal["latest"] | Annotated[int, Field(ge=1)]
+
+# What a managed cloud tells its containers, and the settings that are meant. It decides where it sends requests to;
+# the repository it knows counts only where no other is set.
+_CLOUD_SETTINGS = {
+    "AIP_HTTP_PORT": "port",
+    "AIP_HEALTH_ROUTE": "vertex_health_route",
+    "AIP_PREDICT_ROUTE": "vertex_predict_route",
+    "AIP_STORAGE_URI": "repository",
+    "SAGEMAKER_BIND_TO_PORT": "port",
+}
+
+# What was expected, by pydantic's type of error; `{…}` is filled from the error's context.
+_EXPECTED = {
+    "float_parsing": "a number",
+    "greater_than": "more than {gt:.12g}",
+    "greater_than_equal": "at least {ge:.12g}",
+    "int_parsing": "an integer",
+    "less_than_equal": "at most {le:.12g}",
+    "literal_error": "{expected}",
+    "string_pattern_mismatch": MODEL_NAME_RULE,
+    # What the validators below say goes on from there.
+    "value_error": "{error}",
+}
 
 
 class SettingsError(ValueError):
@@ -29,6 +54,9 @@ class Settings(BaseSettings):
 
     host: str = Field("127.0.0.1", description="Address to listen on.")
     port: int = Field(8080, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
+    grpc_port: int | None = Field(
+        None, ge=0, le=65535, description="Port of the Open Inference Protocol's gRPC; by default there is none."
+    )
     repository: str = Field(str(DEFAULT_REPOSITORY), description="Path or fsspec URL of the model repository.")
     cache_directory: Path | None = Field(
         None, validate_default=True, description="Where versions of a remote repository are kept."
@@ -71,12 +99,25 @@ class Settings(BaseSettings):
     log_format: Literal["auto", "json", "text"] = Field(
         "auto", description="`auto` is text for a terminal, else one JSON object a line."
     )
+    tracing_endpoint: str | None = Field(
+        None, description="URL that takes OpenTelemetry traces by OTLP over HTTP; by default there are none."
+    )
+
+    vertex_health_route: str | None = Field(None, description="Where Vertex AI asks for health; it says so itself.")
+    vertex_predict_route: str | None = Field(None, description="Where Vertex AI sends instances; it says so itself.")
+
+    @field_validator("challenger_version")
+    @classmethod
+    def _is_another_version(cls, value: int | None, info: ValidationInfo) -> int | None:
+        if value is not None and value == info.data.get("version"):
+            raise ValueError("another version than SEQRISK_VERSION, or it would be compared with itself")
+        return value
 
     @field_validator("canary_share")
     @classmethod
     def _has_a_challenger(cls, value: float, info: ValidationInfo) -> float:
         if value and info.data.get("challenger_version") is None:
-            raise ValueError("Expected challenger_version with it, or nobody could answer for the canaries.")
+            raise ValueError("SEQRISK_CHALLENGER_VERSION with it, or nobody could answer for the canaries")
         return value
 
     @field_validator("max_waiting_sequences")
@@ -84,7 +125,7 @@ class Settings(BaseSettings):
     def _holds_one_request(cls, value: int, info: ValidationInfo) -> int:
         largest = info.data.get("max_sequences", 0)
         if value < largest:
-            raise ValueError(f"Expected at least max_sequences ({largest}), or a full request could never wait.")
+            raise ValueError(f"at least SEQRISK_MAX_SEQUENCES, {largest}, or a full request could never wait")
         return value
 
     @field_validator("cache_directory")
@@ -92,7 +133,22 @@ class Settings(BaseSettings):
     def _holds_downloads(cls, value: Path | None, info: ValidationInfo) -> Path | None:
         repository = str(info.data.get("repository", ""))
         if value is None and "://" in repository and not repository.startswith("file://"):
-            raise ValueError(f"Expected a directory for downloads from {repository}.")
+            raise ValueError(f"a directory for downloads from {repository}")
+        return value
+
+    @field_validator("vertex_health_route", "vertex_predict_route")
+    @classmethod
+    def _is_a_route(cls, value: str | None) -> str | None:
+        # Braces would be a template's, and the router's.
+        if value is not None and (not value.startswith("/") or set(value) & set("{}?#")):
+            raise ValueError("a path such as /predict")
+        return value
+
+    @field_validator("tracing_endpoint")
+    @classmethod
+    def _is_a_url(cls, value: str | None) -> str | None:
+        if value is not None and not value.startswith(("http://", "https://")):
+            raise ValueError("a URL such as http://collector:4318/v1/traces")
         return value
 
     @classmethod
@@ -108,11 +164,44 @@ class Settings(BaseSettings):
                 nearest = get_close_matches(name.upper(), known, n=1)
                 hint = f"; did you mean {nearest[0]}?" if nearest else "."
                 raise SettingsError(f"Wrong settings: {name} is no setting{hint}")
+        told = _told_by_cloud()
         try:
-            return cls()
+            return cls(**{field: value for field, (_, value) in told.items()})
         except ValidationError as error:
-            faults = "; ".join(
-                f"{ENVIRONMENT_PREFIX}{str(fault['loc'][0]).upper()}: {fault['msg']} (received {fault['input']!r})"
-                for fault in error.errors()
-            )
-            raise SettingsError(f"Wrong settings: {faults}") from error
+            variables = {field: variable for field, (variable, _) in told.items()}
+            raise SettingsError(f"Wrong settings: {_sentences(error.errors(), variables)}") from error
+
+
+def _told_by_cloud() -> dict[str, tuple[str, Any]]:
+    """Settings that a managed cloud decides: variable and value by field."""
+    told = {
+        field: (variable, os.environ[variable])
+        for variable, field in _CLOUD_SETTINGS.items()
+        if os.environ.get(variable)
+    }
+    if f"{ENVIRONMENT_PREFIX}REPOSITORY" in os.environ:
+        told.pop("repository", None)
+    if "port" in told and f"{ENVIRONMENT_PREFIX}HOST" not in os.environ:
+        told["host"] = (told["port"][0], "0.0.0.0")  # noqa: S104  its requests come from outside the container
+    return told
+
+
+def _sentences(errors: list[ErrorDetails], variables: Mapping[str, str]) -> str:
+    """Pydantic's findings, one a variable, in our words; `variables` are those of other names than ours, by field."""
+    expected: dict[str, list[str]] = {}
+    received: dict[str, str] = {}
+    for found in errors:
+        field = str(found["loc"][0])
+        variable = variables.get(field, f"{ENVIRONMENT_PREFIX}{field.upper()}")
+        # A value that may be of several types is found wrong once a type.
+        expected.setdefault(variable, []).append(_expected(found))
+        received[variable] = "nothing" if found["input"] is None else repr(found["input"])
+    return " ".join(
+        f"{variable}: Expected {' or '.join(either)}. Received: {received[variable]}."
+        for variable, either in expected.items()
+    )
+
+
+def _expected(found: ErrorDetails) -> str:
+    template = _EXPECTED.get(found["type"])
+    return found["msg"] if template is None else template.format(**found.get("ctx", {}))

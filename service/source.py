@@ -1,7 +1,18 @@
-"""The served model in its repository."""
+"""The served model in its repository.
 
-from models.repository import Artifact, ArtifactNotFoundError, Repository
+FetchError    a version could not be fetched
+Source        names, versions, files
+"""
+
+from collections.abc import Collection
+
+from models.manifest import ManifestError
+from models.repository import Artifact, ArtifactNotFoundError, DigestError, Repository
 from service.settings import Settings, SettingsError
+
+
+class FetchError(RuntimeError):
+    """A version could not be fetched: a network or a machine in trouble, which says nothing about the version."""
 
 
 class Source:
@@ -31,8 +42,27 @@ class Source:
         return self._repository.fingerprint(self.name, version)
 
     def open(self, version: int) -> Artifact:
-        """A version on the local disk, its digests verified; raises as `Repository.open`."""
-        return self._repository.open(self.name, version)
+        """A version on the local disk, its digests verified.
+
+        Raises:
+            ArtifactNotFoundError: It has left the repository.
+            ManifestError: Its manifest breaks the schema or describes another model or version.
+            DigestError: A file is changed, missing, or not in the manifest.
+            FetchError: Anything else; every filesystem has exceptions of its own.
+        """
+        try:
+            return self._repository.open(self.name, version)
+        except (ArtifactNotFoundError, ManifestError, DigestError):
+            raise
+        except Exception as error:
+            raise FetchError(
+                f"Expected to fetch version {version} of {self.name} from {self._repository.url}. "
+                f"Received: {type(error).__name__}: {error}. The next look at the repository tries again."
+            ) from error
+
+    def prune(self, kept: Collection[int]) -> None:
+        """Remove downloads of all versions but those in `kept`."""
+        self._repository.prune(self.name, kept)
 
     def _only_name(self) -> str:
         names = self._repository.names()

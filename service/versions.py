@@ -109,6 +109,11 @@ class Versions:
         """Whether a version is there and not refused."""
         return version in self._available and version not in self._refusals
 
+    def kept(self, loaded: Iterable[int]) -> set[int]:
+        """Versions whose files stay on the local disk: those in the repository, pinned or `loaded`."""
+        pinned = {version for version in (self._policy, self._challenger) if isinstance(version, int)}
+        return {*self._available, *loaded} | pinned
+
     @property
     def available(self) -> tuple[int, ...]:
         """Complete versions in the repository, ascending."""
@@ -147,7 +152,11 @@ class Versions:
 
 
 def objection(champion: Manifest, challenger: Manifest) -> str:
-    """Why a challenger cannot score everything the champion accepts; empty if it can."""
+    """Why a challenger cannot score what the champion accepts; empty if it can.
+
+    Their `max_events` may differ. Each version keeps its own latest events of a history; with more than the champion, a
+    challenger leaves alone the few histories that hold an event too old for it (`Challenger.answers`).
+    """
     if challenger.max_elapsed_minutes < champion.max_elapsed_minutes:
         return (
             f"Expected a challenger that takes {champion.max_elapsed_minutes:.12g} elapsed minutes, as the champion "

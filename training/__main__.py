@@ -15,6 +15,9 @@ from training.config import LARGEST_SEED, ConfigError, TrainingConfig
 
 DEFAULT_REPOSITORY = Path(__file__).resolve().parent.parent / "models" / "artifacts"
 
+EXIT_FAILED = 1
+EXIT_WRONG_CONFIGURATION = 2
+
 app = typer.Typer(help="Train risk models on event sequences.", no_args_is_help=True, add_completion=False)
 
 
@@ -37,7 +40,7 @@ def train(
         config = TrainingConfig.read(config_path)
         published_in = Repository(repository)
     except (ConfigError, RepositoryError) as error:
-        _stop(error)
+        _stop(EXIT_WRONG_CONFIGURATION, error)
     if seed is not None:
         config = config.model_copy(update={"seed": seed})
 
@@ -53,7 +56,7 @@ def train(
     try:
         published = train_and_publish(config, config_path.parent, published_in, console)
     except (EventLogError, FitError, GateError, RepositoryError) as error:
-        _stop(error)
+        _stop(EXIT_FAILED, error)
     manifest = published.manifest
     console.print(
         f"\nPublished {manifest.name} version {manifest.version} after {time.monotonic() - started:.0f} s:\n"
@@ -63,9 +66,9 @@ def train(
     )
 
 
-def _stop(error: Exception) -> NoReturn:
+def _stop(exit_code: int, error: Exception) -> NoReturn:
     typer.echo(str(error), err=True)
-    raise typer.Exit(1) from error
+    raise typer.Exit(exit_code) from error
 
 
 if __name__ == "__main__":

@@ -25,7 +25,8 @@ def encode_buckets(
     """
     bucket = np.ceil(np.log2(np.minimum(prefixes.lengths, max_events)))
     chosen = [np.flatnonzero(bucket == value) for value in np.unique(bucket)]
-    return [(indices, prefixes.take(indices).encoded(vocabulary, max_events)) for indices in chosen]
+    event_ids = prefixes.log.event_ids(vocabulary)
+    return [(indices, prefixes.take(indices).encoded_from(event_ids, max_events)) for indices in chosen]
 
 
 def shuffled_batches(

@@ -12,11 +12,11 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from models.manifest import MODEL_NAME_PATTERN, Band
+from models.manifest import MODEL_NAME_PATTERN, MODEL_NAME_RULE, Band
+from training.network_config import NetworkConfig, Positive, Rate
 
 TimeUnit = Literal["iso8601", "seconds", "minutes", "hours", "days"]
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-Rate = Annotated[float, Field(ge=0, lt=1)]
+Histories = Literal["every_event", "whole"]
 SplitShare = Annotated[float, Field(ge=0.01, le=0.5)]
 
 LARGEST_SEED = 2**31 - 1
@@ -33,7 +33,7 @@ class _Part(BaseModel):
 class DataConfig(_Part):
     """Where the event log is and how its columns are named."""
 
-    path: str = Field(min_length=1, description="CSV, CSV.gz or Parquet, relative to the configuration file.")
+    path: str = Field(min_length=1, description="CSV, Parquet or XES, relative to the configuration file.")
     sequence_column: str = Field("sequence_id", description="Whose event it is: incident, customer, patient.")
     type_column: str = Field("event_type", description="What happened.")
     time_column: str = Field("timestamp", description="When it happened.")
@@ -41,17 +41,45 @@ class DataConfig(_Part):
     time_unit: TimeUnit = Field(
         "iso8601", description="ISO-8601 with a zone, or numbers since one origin common to all sequences."
     )
+    time_origin: Literal["common", "sequence"] = Field(
+        "common", description="`sequence` for numbers that start over with every sequence; needs a split_column."
+    )
+    label_time_column: str | None = Field(
+        None, description="When the label became known: the outcome, or the end without one; blank if it is not yet."
+    )
+    label_horizon_minutes: Positive | None = Field(
+        None, description="Label 1 means: the outcome follows within so long of the query; needs a label_time_column."
+    )
+    entity_column: str | None = Field(
+        None, description="Whose sequence it is, where one customer, machine or patient has several."
+    )
+    split_column: str | None = Field(None, description="Which sequences are for testing; see split.test_values.")
 
     @model_validator(mode="after")
     def _distinct(self) -> Self:
         if len(set(self.columns)) < len(self.columns):
-            raise ValueError(f"expected four different columns, received {', '.join(self.columns)}")
+            raise ValueError(f"expected {len(self.columns)} different columns, received {', '.join(self.columns)}")
+        return self
+
+    @model_validator(mode="after")
+    def _can_be_told(self) -> Self:
+        if self.label_horizon_minutes is not None and self.label_time_column is None:
+            raise ValueError("expected a label_time_column beside label_horizon_minutes, to know when the label came")
+        if self.time_origin == "sequence":
+            if self.time_unit == "iso8601":
+                raise ValueError('expected a time_unit such as "minutes" where times start over with every sequence')
+            if self.split_column is None:
+                raise ValueError("expected a split_column where no sequence starts before another")
+            if self.label_time_column is not None:
+                raise ValueError("expected no label_time_column where times start over with every sequence")
         return self
 
     @property
-    def columns(self) -> tuple[str, str, str, str]:
-        """Names of the four columns read: sequence, type, time, label."""
-        return self.sequence_column, self.type_column, self.time_column, self.label_column
+    def columns(self) -> tuple[str, ...]:
+        """Names of the columns read: sequence, type, time, label, then those of the others that are configured."""
+        further = (self.label_time_column, self.entity_column, self.split_column)
+        required = (self.sequence_column, self.type_column, self.time_column, self.label_column)
+        return required + tuple(column for column in further if column is not None)
 
 
 class SplitConfig(_Part):
@@ -60,6 +88,12 @@ class SplitConfig(_Part):
     test_share: SplitShare = Field(0.2, description="Latest share of all sequences, for the test period.")
     validation_share: SplitShare = Field(0.15, description="Share of the training period that stops the fit.")
     calibration_share: SplitShare = Field(0.1, description="Latest share of the training period, for calibration.")
+    overlap: Literal["cut", "keep"] = Field(
+        "cut", description="`cut` drops of a part what reaches into a later one: events, undecided labels, entities."
+    )
+    test_values: tuple[str, ...] = Field(
+        ("test",), min_length=1, description="Values of data.split_column that mean the test part; others train."
+    )
 
     @model_validator(mode="after")
     def _leaves_something_to_fit(self) -> Self:
@@ -68,21 +102,22 @@ class SplitConfig(_Part):
         return self
 
 
+class PrefixesConfig(_Part):
+    """Which moments of a sequence's life are learnt from and judged; see `training.prefixes`."""
+
+    histories: Histories = Field(
+        "every_event", description="`whole` asks once a sequence, at its end: for fixed observation windows only."
+    )
+    between_events: float = Field(
+        0.0, ge=0, le=1, description="Chance that an event is also learnt from at a moment of the silence after it."
+    )
+
+
 class VocabularyConfig(_Part):
     """Which event types the network tells apart."""
 
     min_count: int = Field(5, ge=1, description="Types seen less often in the fit slice are the unknown event.")
     unknown_rate: Rate = Field(0.02, description="Share of events turned unknown while training, so that it is learnt.")
-
-
-class NetworkConfig(_Part):
-    """The default network's shape; its equations are in training/README.md."""
-
-    time: Literal["log_gap", "none"] = Field("log_gap", description="`none` hides time from the network.")
-    embedding_width: int = Field(16, ge=1, le=1024, description="Numbers that describe an event type.")
-    lstm_units: int = Field(32, ge=1, le=4096, description="Width of the recurrent state.")
-    dense_units: int = Field(16, ge=1, le=4096, description="Width of the layer before the main output.")
-    dropout: Rate = Field(0.3, description="Share of the LSTM's last state dropped before the main output.")
 
 
 class FitConfig(_Part):
@@ -138,6 +173,7 @@ class TrainingConfig(_Part):
     seed: int = Field(1, ge=0, le=LARGEST_SEED, description="Same seed, same data: same model.")
     data: DataConfig
     split: SplitConfig = SplitConfig()
+    prefixes: PrefixesConfig = PrefixesConfig()
     vocabulary: VocabularyConfig = VocabularyConfig()
     network: NetworkConfig = NetworkConfig()
     fit: FitConfig = FitConfig()
@@ -166,6 +202,8 @@ def _fault(schema: type[BaseModel], kind: str, location: tuple[int | str, ...], 
     key = ".".join(str(step) for step in location) or "the file"
     if kind == "missing":
         return f"the key {key} is missing"
+    if kind == "string_pattern_mismatch":
+        return f"{key}: expected {MODEL_NAME_RULE}"
     if kind != "extra_forbidden":
         return f"{key}: {message.removeprefix('Value error, ')}"
     nearest = get_close_matches(str(location[-1]), _keys(schema, location[:-1]), n=1)

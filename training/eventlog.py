@@ -1,11 +1,11 @@
-"""The event log: read from CSV or Parquet, checked, and sorted into sequences.
+"""The event log: sequences by start, each one's events by time, and what was known of them when.
 
-EventLog         sequences by start, each one's events by time
-read_event_log   file -> EventLog
+EventLog         flat arrays of events, and one value a sequence
+read_event_log   CSV, Parquet or XES -> EventLog
 EventLogError    the log cannot be trained on; the message names the row or column and the way out
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,16 +13,14 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from models.sequences import Vocabulary
 from training.config import DataConfig
+from training.rows import NOT_YET, EventLogError, and_more, read_rows
 
-_MICROSECONDS = {"seconds": 1_000_000, "minutes": 60_000_000, "hours": 3_600_000_000, "days": 86_400_000_000}
-_LARGEST_MICROSECONDS = 2**62
-_ISO8601 = "ISO-8601 with seconds and a zone, such as 2016-03-01T01:36:00Z"
-_LABELS = {"0": 0, "1": 1, "0.0": 0, "1.0": 1, "false": 0, "true": 1}
+__all__ = ["EventLog", "EventLogError", "read_event_log"]
 
-
-class EventLogError(ValueError):
-    """The event log is unreadable, breaks a rule, or leaves nothing to learn from."""
+_MICROSECONDS_PER_MINUTE = 60_000_000
+_PER_SEQUENCE = ("sequence_ids", "labels", "label_times_microseconds", "entities", "split_values", "was_unordered")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,11 +29,19 @@ class EventLog:
 
     Attributes:
         sequence_ids: object (sequence,), text as in the file.
-        labels: int8 (sequence,), 0 or 1.
+        labels: int8 (sequence,), 0 or 1; 0 where the outcome is not known yet.
         offsets: int64 (sequence + 1,).
-        event_types: object (event,), text as in the file.
+        event_types: object (event,), text as in the file, equal ones being one object in memory.
         times_microseconds: int64 (event,), since 1970 if `has_calendar_time`, else since the log's own origin.
         has_calendar_time: Whether times were given as ISO-8601.
+        has_common_origin: Whether times of different sequences can be compared.
+        label_times_microseconds: int64 (sequence,), when each label became known, `NOT_YET` where it has not; None
+            where the log does not say, and every label counts as known.
+        label_horizon_microseconds: Label 1 means that the outcome follows within so long; None for ever.
+        observed_until_microseconds: What happened from this moment on is not in the log; None for its very end.
+        entities: object (sequence,), whose sequence it is, where one has several.
+        split_values: object (sequence,), the part each sequence was given to by hand.
+        was_unordered: bool (sequence,), whether its rows were not in order of time in the file.
     """
 
     sequence_ids: NDArray[np.object_]
@@ -44,6 +50,13 @@ class EventLog:
     event_types: NDArray[np.object_]
     times_microseconds: NDArray[np.int64]
     has_calendar_time: bool
+    has_common_origin: bool = True
+    label_times_microseconds: NDArray[np.int64] | None = None
+    label_horizon_microseconds: int | None = None
+    observed_until_microseconds: int | None = None
+    entities: NDArray[np.object_] | None = None
+    split_values: NDArray[np.object_] | None = None
+    was_unordered: NDArray[np.bool_] | None = None
 
     @property
     def num_sequences(self) -> int:
@@ -70,31 +83,64 @@ class EventLog:
         """Whether there is a sequence of either class."""
         return len(np.unique(self.labels)) == 2
 
+    @property
+    def observed_until(self) -> int:
+        """The moment from which on nothing is known, in microseconds: just after the latest one, if not told."""
+        if self.observed_until_microseconds is not None:
+            return self.observed_until_microseconds
+        latest = int(self.times_microseconds.max())
+        if self.label_times_microseconds is not None:
+            known = self.label_times_microseconds[self.label_times_microseconds != NOT_YET]
+            latest = max(latest, int(known.max(initial=latest)))
+        return latest + 1
+
+    def event_ids(self, vocabulary: Vocabulary) -> NDArray[np.int32]:
+        """Ids of all events, int32 (event,)."""
+        return np.array(vocabulary.ids(self.event_types.tolist()), np.int32)
+
     def sequences(self, first: int, last: int) -> "EventLog":
         """Sequences `first` (included) to `last` (excluded)."""
-        events = slice(self.offsets[first], self.offsets[last])
-        return EventLog(
-            self.sequence_ids[first:last],
-            self.labels[first:last],
-            self.offsets[first : last + 1] - self.offsets[first],
-            self.event_types[events],
-            self.times_microseconds[events],
-            self.has_calendar_time,
-        )
+        return self._of(slice(first, last), slice(self.offsets[first], self.offsets[last]), self.lengths[first:last])
+
+    def where(self, is_chosen: NDArray[np.bool_]) -> "EventLog":
+        """The sequences marked in `is_chosen`, bool (sequence,)."""
+        return self._of(is_chosen, np.repeat(is_chosen, self.lengths), self.lengths[is_chosen])
 
     def before(self, moment_microseconds: int) -> "EventLog":
-        """What was known before `moment_microseconds`: later events are dropped, and sequences left without any."""
+        """What was known before `moment_microseconds`.
+
+        Later events are dropped, and sequences left without any. So are labels that came later: a sequence without a
+        label is dropped too, unless within a horizon even its silence tells something.
+        """
         is_kept = self.times_microseconds < moment_microseconds
-        num_kept = np.concatenate([[0], np.cumsum(is_kept)])[self.offsets]
-        is_left = np.diff(num_kept) > 0
-        return EventLog(
-            self.sequence_ids[is_left],
-            self.labels[is_left],
-            np.concatenate([[0], num_kept[1:][is_left]]),
-            self.event_types[is_kept],
-            self.times_microseconds[is_kept],
-            self.has_calendar_time,
+        num_kept = np.diff(np.concatenate([[0], np.cumsum(is_kept)])[self.offsets])
+        is_left = num_kept > 0
+        told = self.observed_until_microseconds
+        until = moment_microseconds if told is None else min(moment_microseconds, told)
+        left = replace(self._of(is_left, is_kept, num_kept[is_left]), observed_until_microseconds=until)
+        label_times = left.label_times_microseconds
+        if label_times is None:
+            return left
+        is_known = label_times < moment_microseconds
+        if left.label_horizon_microseconds is None:
+            return left.where(is_known)
+        return replace(
+            left,
+            labels=np.where(is_known, left.labels, 0).astype(np.int8),
+            label_times_microseconds=np.where(is_known, label_times, NOT_YET),
         )
+
+    def _of(
+        self, sequences: slice | NDArray[np.bool_], events: slice | NDArray[np.bool_], lengths: NDArray[np.int64]
+    ) -> "EventLog":
+        columns = {name: getattr(self, name) for name in _PER_SEQUENCE}
+        chosen: dict[str, Any] = {
+            name: values if values is None else values[sequences] for name, values in columns.items()
+        }
+        chosen["offsets"] = np.concatenate([[0], np.cumsum(lengths)])
+        chosen["event_types"] = self.event_types[events]
+        chosen["times_microseconds"] = self.times_microseconds[events]
+        return replace(self, **chosen)
 
 
 def read_event_log(path: Path, config: DataConfig) -> EventLog:
@@ -103,148 +149,97 @@ def read_event_log(path: Path, config: DataConfig) -> EventLog:
     Raises:
         EventLogError: A column is missing, a value unreadable, a label inconsistent, or there is nothing to learn.
     """
-    rows, place = _read(path, config)
-    rows = _with_checked_values(rows, config, place)
-    _check_labels_agree(rows, config)
-    log = _sorted_into_sequences(rows, has_calendar_time=config.time_unit == "iso8601")
+    log = _sorted_into_sequences(read_rows(path, config), config)
     if not log.has_both_labels:
         raise EventLogError(
             f"Expected sequences of both classes in the column {config.label_column!r} of {path}. "
             f"Received: only label {log.labels[0]}. A model needs examples of what it is to tell apart."
         )
-    if not log.has_calendar_time and log.num_sequences > 1 and len(np.unique(log.starts_microseconds)) == 1:
+    log = replace(log, observed_until_microseconds=log.observed_until)
+    starts_over = log.num_sequences > 1 and len(np.unique(log.starts_microseconds)) == 1
+    if starts_over and config.time_origin == "common" and not log.has_calendar_time:
         raise EventLogError(
             f"Expected times since one origin common to all sequences in the column {config.time_column!r}. Received: "
-            "every sequence starts at the same number, so no split in time is possible. Give dates, or one origin."
+            "every sequence starts at the same number, so no split in time is possible. Give dates, or one origin, or "
+            'say time_origin = "sequence" and name a split_column under [data].'
         )
     return log
 
 
-def _read(path: Path, config: DataConfig) -> tuple[pl.DataFrame, str]:
-    """The four columns as `id`, `type`, `time`, `label` with `row`, and what a row is called in this kind of file."""
-    is_parquet = path.suffix.lower() in {".parquet", ".pq"}
-    if path.is_dir():
-        raise EventLogError(f"Expected a CSV or Parquet event log at {path}. Received: a directory. Name one file.")
-    try:
-        # Everything in a CSV is text until it is checked: an id "NA" or "007" stays what it is.
-        scan = pl.scan_parquet(path, glob=False) if is_parquet else pl.scan_csv(path, infer_schema=False, glob=False)
-        _check_columns(scan.collect_schema(), path, config)
-        named = dict(zip(("id", "type", "time", "label"), map(pl.col, config.columns), strict=True))
-        # The first row after a CSV's header is line 2.
-        frame = scan.select(**named).with_row_index("row", offset=1 if is_parquet else 2).collect()
-    except (OSError, pl.exceptions.PolarsError) as error:
-        reason = str(error).splitlines()[0]
-        raise EventLogError(f"Expected a CSV or Parquet event log at {path}. Received: {reason}.") from error
-    if frame.is_empty():
-        raise EventLogError(f"Expected events in {path}. Received: no rows.")
-    return frame, "row" if is_parquet else "line"
-
-
-def _check_columns(present: pl.Schema, path: Path, config: DataConfig) -> None:
-    missing = [column for column in config.columns if column not in present]
-    if missing:
-        raise EventLogError(
-            f"Expected the columns {', '.join(config.columns)} in {path}. Received: no {', '.join(missing)} among "
-            f"{', '.join(present)}. Name your columns under [data] in the configuration."
-        )
-    for column in config.columns:
-        # Polars keeps the first of several columns of one name and renames the others.
-        if f"{column}_duplicated_0" in present:
-            raise EventLogError(f"Expected one column {column!r} in {path}. Received: several. Remove all but one.")
-        if present[column].is_nested() or present[column] == pl.Binary:
-            received = f"Received: {present[column]}. Write it as text."
-            raise EventLogError(f"Expected text, numbers or times in the column {column!r} of {path}. {received}")
-
-
-def _with_checked_values(rows: pl.DataFrame, config: DataConfig, place: str) -> pl.DataFrame:
-    for name, column in (("id", config.sequence_column), ("type", config.type_column)):
-        rows = rows.with_columns(pl.col(name).cast(pl.String))
-        blank = rows.filter(pl.col(name).is_null() | (pl.col(name).str.strip_chars() == ""))
-        _refuse(blank, name, f"a value in the column {column!r}", f"Fill it in or remove the {place}.", place)
-
-    label = pl.col("label").cast(pl.String).str.strip_chars().str.to_lowercase()
-    rows = rows.with_columns(checked=label.replace_strict(_LABELS, default=None, return_dtype=pl.Int8))
-    _refuse(
-        rows.filter(pl.col("checked").is_null()),
-        "label",
-        f"0 or 1 in the column {config.label_column!r}",
-        "Every row carries the label of its sequence.",
-        place,
-    )
-    rows = rows.with_columns(label=pl.col("checked"), microseconds=_microseconds(rows, config))
-    form = _ISO8601 if config.time_unit == "iso8601" else f"a finite number of {config.time_unit}"
-    _refuse(
-        rows.filter(pl.col("microseconds").is_null()),
-        "time",
-        f"a time in the column {config.time_column!r} as {form}",
-        "Correct it, or say under [data] which time_unit the column has.",
-        place,
-    )
-    return rows
-
-
-def _microseconds(rows: pl.DataFrame, config: DataConfig) -> pl.Series:
-    """Times as int64 microseconds, null where unreadable."""
-    time = rows["time"]
-    if time.dtype.is_temporal():
-        has_zone = isinstance(time.dtype, pl.Datetime) and time.dtype.time_zone is not None
-        if not has_zone or config.time_unit != "iso8601":
-            raise EventLogError(
-                f"Expected a zone on the times in the column {config.time_column!r}, and time_unit iso8601. Received: "
-                f"{time.dtype}, time_unit {config.time_unit}. Write the column with its zone, UTC for example."
-            )
-        return time.dt.convert_time_zone("UTC").dt.timestamp("us")
-    if config.time_unit == "iso8601":
-        # A time without a zone does not parse: guessing one would shift it by hours.
-        text = time.cast(pl.String).str.strip_chars()
-        return text.str.to_datetime("%+", time_unit="us", time_zone="UTC", strict=False).dt.timestamp("us")
-    microseconds = time.cast(pl.Float64, strict=False) * _MICROSECONDS[config.time_unit]
-    is_sound = microseconds.is_finite() & (microseconds.abs() < _LARGEST_MICROSECONDS)
-    return microseconds.set(~is_sound.fill_null(value=False), None).round().cast(pl.Int64)
-
-
-def _check_labels_agree(rows: pl.DataFrame, config: DataConfig) -> None:
-    num_labels = rows.group_by("id", maintain_order=True).agg(pl.col("label").n_unique())
-    torn = num_labels.filter(pl.col("label") > 1)["id"]
-    if len(torn):
-        raise EventLogError(
-            f"Expected one label a sequence in the column {config.label_column!r}. Received: both 0 and 1 for sequence "
-            f"{torn[0]!r}{_and_more(len(torn) - 1, 'sequence')}. The label says how the sequence ended: repeat it in "
-            "every row."
-        )
-
-
-def _sorted_into_sequences(rows: pl.DataFrame, *, has_calendar_time: bool) -> EventLog:
+def _sorted_into_sequences(rows: pl.DataFrame, config: DataConfig) -> EventLog:
+    codes, times = rows["id"].to_physical().to_numpy(), rows["microseconds"].to_numpy()
     # Ties of time keep the order of the file, within a sequence and between sequences.
-    rows = rows.with_columns(
-        start=pl.col("microseconds").min().over("id"), first_row=pl.col("row").min().over("id")
-    ).sort("start", "first_row", "microseconds", "row")
-    firsts = np.flatnonzero((rows["first_row"] != rows["first_row"].shift()).fill_null(value=True).to_numpy())
+    by_sequence = np.lexsort((times, codes))
+    sorted_codes = codes[by_sequence]
+    firsts = np.flatnonzero(np.append(True, sorted_codes[1:] != sorted_codes[:-1]))
+    lengths = np.diff(np.append(firsts, len(codes)))
+    first_rows = np.minimum.reduceat(by_sequence, firsts)
+    order = np.lexsort((first_rows, times[by_sequence[firsts]]))
+    offsets = np.concatenate([[0], np.cumsum(lengths[order])])
+    event_rows = by_sequence[np.arange(len(codes)) + np.repeat(firsts[order] - offsets[:-1], lengths[order])]
+    first_rows = first_rows[order]
+
+    for name, column in _columns_that_agree(config).items():
+        _check_agrees(rows[name].to_physical().to_numpy()[event_rows], offsets, rows["id"][first_rows], column)
+    of_sequence = rows[first_rows]
+    horizon_minutes = config.label_horizon_minutes
     return EventLog(
-        sequence_ids=rows["id"].gather(firsts).to_numpy().astype(object),
-        labels=rows["label"].gather(firsts).to_numpy(),
-        offsets=np.append(firsts, len(rows)).astype(np.int64),
-        event_types=_shared_texts(rows["type"]),
-        times_microseconds=rows["microseconds"].to_numpy(),
-        has_calendar_time=has_calendar_time,
+        sequence_ids=_texts(of_sequence["id"]),
+        labels=of_sequence["label"].to_numpy(),
+        offsets=offsets,
+        event_types=_shared_texts(rows["type"])[event_rows],
+        times_microseconds=times[event_rows],
+        has_calendar_time=config.time_unit == "iso8601",
+        has_common_origin=config.time_origin == "common",
+        label_times_microseconds=of_sequence["label_microseconds"].to_numpy() if config.label_time_column else None,
+        label_horizon_microseconds=None
+        if horizon_minutes is None
+        else round(horizon_minutes * _MICROSECONDS_PER_MINUTE),
+        entities=_texts(of_sequence["entity"]) if config.entity_column else None,
+        split_values=_texts(of_sequence["split"]) if config.split_column else None,
+        was_unordered=_has_descent(event_rows, offsets),
     )
 
 
-def _shared_texts(texts: pl.Series) -> NDArray[np.object_]:
-    """The texts, object (event,), equal ones being one object in memory."""
-    distinct = texts.unique(maintain_order=True)
-    codes = texts.replace_strict(distinct, pl.Series(range(len(distinct))), return_dtype=pl.Int64).to_numpy()
-    shared: NDArray[Any] = np.array(distinct.to_list(), dtype=object)
-    return shared[codes]
+def _columns_that_agree(config: DataConfig) -> dict[str, str]:
+    """Columns with one value a sequence, by their name among the rows."""
+    columns = {
+        "label": config.label_column,
+        "label_microseconds": config.label_time_column,
+        "entity": config.entity_column,
+        "split": config.split_column,
+    }
+    return {name: column for name, column in columns.items() if column is not None}
 
 
-def _refuse(wrong: pl.DataFrame, name: str, expected: str, remedy: str, place: str) -> None:
-    if len(wrong):
+def _check_agrees(values: NDArray[Any], offsets: NDArray[np.int64], ids: pl.Series, column: str) -> None:
+    least, largest = (extreme.reduceat(values, offsets[:-1]) for extreme in (np.minimum, np.maximum))
+    torn = np.flatnonzero(least != largest)
+    if len(torn):
+        received = "both 0 and 1" if values.dtype == np.int8 else "several values"
         raise EventLogError(
-            f"Expected {expected}. Received: {wrong[name][0]!r} in {place} {wrong['row'][0]}"
-            f"{_and_more(len(wrong) - 1, place)}. {remedy}"
+            f"Expected one value a sequence in the column {column!r}. Received: {received} for sequence "
+            f"{_texts(ids)[torn[0]]!r}{and_more(len(torn) - 1, 'sequence')}. It says something of the sequence as a "
+            "whole: repeat it in every row."
         )
 
 
-def _and_more(count: int, noun: str) -> str:
-    return f" (and {count:,} more {noun}{'s' if count > 1 else ''})" if count else ""
+def _has_descent(event_rows: NDArray[np.int64], offsets: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Whether an event of each sequence stands before an earlier one in the file, bool (sequence,)."""
+    is_descent = np.append(event_rows[1:] < event_rows[:-1], False)
+    is_descent[offsets[1:] - 1] = False
+    return np.logical_or.reduceat(is_descent, offsets[:-1])
+
+
+def _texts(categories: pl.Series) -> NDArray[np.object_]:
+    texts: NDArray[Any] = np.array(categories.cast(pl.String).to_list(), dtype=object)
+    return texts
+
+
+def _shared_texts(categories: pl.Series) -> NDArray[np.object_]:
+    """The texts, object (event,), equal ones being one object in memory."""
+    distinct = categories.unique()
+    codes, texts = distinct.to_physical().to_numpy(), _texts(distinct)
+    by_code: NDArray[Any] = np.empty(int(codes.max()) + 1, dtype=object)
+    by_code[codes] = texts
+    return by_code[categories.to_physical().to_numpy()]

@@ -1,58 +1,92 @@
-"""The default network: event types and gaps through an LSTM to two logits.
+"""The network: event types and gaps through recurrent layers to logits.
 
-event_ids ------- RandomUnknown - Embedding ---.
-                                                Concatenate - LSTM -.- Dropout - Dense - Dense -> risk
-elapsed_minutes - gaps - log1p ----------------'                    '- Dense ------------------> auxiliary_risk
+event_ids -.- RandomUnknown - Embedding - dropouts -.
+           '------------------------- aggregates ---+- Concatenate - (Conv1D) - LSTM - heads -> risk, auxiliary_risk
+elapsed_minutes - gaps -.- time --------------------'                         |
+                        '-------------------------------------- (time gates) -'
 """
-
-from typing import Any
 
 import keras
 from keras import ops
 
-from models.sequences import PADDING_ID, UNKNOWN_ID
-from training.config import NetworkConfig
+from models.sequences import PADDING_ID
+from training.aggregates import RunningAggregates
+from training.config import ConfigError
+from training.dropouts import RandomUnknown, drop_embeddings
+from training.heads import add_heads
+from training.network_config import NetworkConfig
+from training.recurrence import recur
 
 
 def build_network(
-    config: NetworkConfig, vocabulary_size: int, unknown_rate: float, *, is_portable: bool = False
+    config: NetworkConfig,
+    vocabulary_size: int,
+    unknown_rate: float,
+    *,
+    is_portable: bool = False,
+    is_per_event: bool = False,
 ) -> keras.Model:
     """Build the network, untrained and not compiled.
 
+    Networks of one configuration have the same weights in the same order, whatever the flags: `set_weights` moves them.
+
     Args:
-        config: Its shape.
+        config: Its parts.
         vocabulary_size: Ids in use, padding and unknown included.
         unknown_rate: Share of events turned into the unknown event while training.
         is_portable: Keep off cuDNN kernels, which would tie a graph traced on a GPU host to GPUs.
+        is_per_event: Answer after every event rather than after the last one, so that one pass trains on all prefixes.
 
     Returns:
-        A model from `event_ids`, int32 (batch, time), and `elapsed_minutes`, float32 (batch, time), to the logits
-        `risk` and `auxiliary_risk`, float32 (batch, 1).
+        A model from `event_ids`, int32 (batch, time), and `elapsed_minutes`, float32 (batch, time), to the logits of
+        `training.heads.apply_heads`, float32 (batch, …) or, per event, (batch, time, …).
+
+    Raises:
+        ConfigError: One pass cannot answer after every event, as elapsed minutes go in.
     """
+    if is_per_event:
+        require_causal(config)
     event_ids = keras.Input((None,), dtype="int32", name="event_ids")
     elapsed_minutes = keras.Input((None,), dtype="float32", name="elapsed_minutes")
-    # Handed to the LSTM, never left to propagate: Concatenate would turn it into all ones.
+    inputs = {"event_ids": event_ids, "elapsed_minutes": elapsed_minutes}
     mask = ops.not_equal(event_ids, PADDING_ID)
+    gaps = gaps_minutes(elapsed_minutes, mask)
 
-    events = keras.layers.Embedding(vocabulary_size, config.embedding_width, name="event_embedding")(
-        RandomUnknown(unknown_rate, name="random_unknown")(event_ids)
-    )
-    if config.time == "log_gap":
-        log_gaps = ops.log1p(gaps_minutes(elapsed_minutes, mask))
-        events = keras.layers.Concatenate(name="event_and_gap")([events, ops.expand_dims(log_gaps, -1)])
-    state = keras.layers.LSTM(config.lstm_units, use_cudnn=False if is_portable else "auto", name="lstm")(
-        events, mask=mask
-    )
+    embedding = keras.layers.Embedding(vocabulary_size, config.embedding_width, name="event_embedding")
+    seen_ids = RandomUnknown(unknown_rate, name="random_unknown")(event_ids)
+    parts = [drop_embeddings(embedding(seen_ids), config), *time_channels(config, elapsed_minutes, gaps, mask)]
+    for_head = None
+    if config.aggregates:
+        is_running = is_per_event or config.aggregates_into == "input"
+        aggregate = RunningAggregates(config.aggregates, vocabulary_size, is_running, name="aggregates")
+        aggregates = aggregate(seen_ids, gaps, elapsed_minutes, mask)
+        if config.aggregates_into == "input":
+            parts.append(aggregates)
+        else:
+            for_head = aggregates
 
-    hidden = keras.layers.Dropout(config.dropout, name="dropout")(state)
-    hidden = keras.layers.Dense(config.dense_units, activation="relu", name="dense")(hidden)
-    risk = keras.layers.Dense(1, name="risk")(hidden)
-    auxiliary_risk = keras.layers.Dense(1, name="auxiliary_risk")(state)
-    return keras.Model(
-        inputs={"event_ids": event_ids, "elapsed_minutes": elapsed_minutes},
-        outputs={"risk": risk, "auxiliary_risk": auxiliary_risk},
-        name="sequence_risk",
-    )
+    events = keras.layers.Concatenate(name="event_and_gap")(parts) if len(parts) > 1 else parts[0]
+    num_droppable = config.embedding_width
+    if config.convolution_width:
+        events = convolve(config, events, mask)
+        num_droppable = config.convolution_filters
+    state = recur(config, events, gaps, mask, num_droppable, is_portable=is_portable, is_per_event=is_per_event)
+    logits = add_heads(config, vocabulary_size, state, for_head, is_per_event=is_per_event)
+    return keras.Model(inputs, logits, name="sequence_risk")
+
+
+def require_causal(config: NetworkConfig) -> None:
+    """Refuse a network whose inputs change when a later event arrives.
+
+    Raises:
+        ConfigError: It is one.
+    """
+    if not config.is_causal:
+        raise ConfigError(
+            'Expected network.time = "log_gap" or "none", and no since_last among network.aggregates, for a risk after '
+            f'every event in one pass. Received: "{config.time}" and {list(config.aggregates)}. Elapsed minutes change '
+            "for all events when one arrives: train on prefixes instead."
+        )
 
 
 def gaps_minutes(elapsed_minutes: keras.KerasTensor, mask: keras.KerasTensor) -> keras.KerasTensor:
@@ -70,36 +104,47 @@ def gaps_minutes(elapsed_minutes: keras.KerasTensor, mask: keras.KerasTensor) ->
     return ops.pad(gaps, ((0, 0), (1, 0)))
 
 
-@keras.saving.register_keras_serializable("seqrisk")
-class RandomUnknown(keras.layers.Layer):
-    """Turns a random share of events into the unknown event while training, and nothing otherwise.
+def time_channels(
+    config: NetworkConfig, elapsed_minutes: keras.KerasTensor, gaps: keras.KerasTensor, mask: keras.KerasTensor
+) -> list[keras.KerasTensor]:
+    """What is concatenated to the embedding, each float32 (batch, time, 1).
 
-    Without it the unknown event's embedding would stay as it was initialised: its types are rare by definition.
+        elapsed      a_k, as it is
+        log_elapsed  log(1 + a_k)
+        log_gap      log(1 + d_k)
+        both         log(1 + a_k), log(1 + d_k)
+
+    A gate that reads log(1 + d) with weight -w multiplies its odds by (1 + d)^-w: a learned power of the time that has
+    passed. Raw minutes have no such meaning and no bound, and saturate the gates.
 
     Args:
-        rate: Share of events replaced; padding stays padding.
-        seed: Seed of the layer's own generator; by default drawn from Keras' global one.
-        options: As of every Keras layer.
+        config: Which of them.
+        elapsed_minutes: a, float32 (batch, time); anything where padded.
+        gaps: d, float32 (batch, time).
+        mask: bool (batch, time), true at events.
     """
+    channels = []
+    if config.time in {"elapsed", "log_elapsed", "both"}:
+        elapsed = ops.maximum(ops.where(mask, elapsed_minutes, 0.0), 0.0)
+        channels.append(elapsed if config.time == "elapsed" else ops.log1p(elapsed))
+    if config.time in {"log_gap", "both"}:
+        channels.append(ops.log1p(gaps))
+    return [ops.expand_dims(channel, -1) for channel in channels]
 
-    def __init__(self, rate: float, seed: int | None = None, **options: object) -> None:
-        super().__init__(**options)
-        self.rate = rate
-        self.seed = seed
-        self._generator = keras.random.SeedGenerator(seed)
 
-    def call(self, event_ids: keras.KerasTensor, training: bool | None = None) -> keras.KerasTensor:
-        """Ids, int32 (batch, time), as given or with some replaced."""
-        if not training:
-            return event_ids
-        is_replaced = keras.random.uniform(ops.shape(event_ids), seed=self._generator) < self.rate
-        is_event = ops.not_equal(event_ids, PADDING_ID)
-        return ops.where(ops.logical_and(is_replaced, is_event), UNKNOWN_ID, event_ids)
+def convolve(config: NetworkConfig, events: keras.KerasTensor, mask: keras.KerasTensor) -> keras.KerasTensor:
+    """relu(x_(k-w+1) W_1 + … + x_k W_w + b), float32 (batch, time, filters), x before the first event 0.
 
-    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
-        """The shape of the ids given."""
-        return input_shape
+    A causal convolution (van den Oord et al. 2016, arXiv 1609.03499, §2.1) of width w; of width 1 a dense layer for
+    each event (Lin et al. 2014, arXiv 1312.4400). Conv1D knows no mask: padding goes in as zeros, and the mask goes on
+    to the recurrent layer by hand.
 
-    def get_config(self) -> dict[str, Any]:
-        """What Keras needs to build the layer again."""
-        return {**super().get_config(), "rate": self.rate, "seed": self.seed}
+    Args:
+        config: Width and number of filters.
+        events: float32 (batch, time, width).
+        mask: bool (batch, time), true at events.
+    """
+    events = ops.where(ops.expand_dims(mask, -1), events, 0.0)
+    return keras.layers.Conv1D(
+        config.convolution_filters, config.convolution_width, padding="causal", activation="relu", name="convolution"
+    )(events)

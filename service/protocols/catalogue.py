@@ -1,14 +1,17 @@
-"""What is served: its name and version, what it was trained for, and what a request may carry."""
+"""What is served: its name and version, what it was trained for, and what a request may carry.
+
+The same answer tells clients of TensorFlow Serving and of KServe what they ask at the same path.
+"""
 
 from http import HTTPStatus
 
 from fastapi import APIRouter
 
 from models.manifest import Manifest
-from service.errors import NotReadyError, UnknownModelError
 from service.lineup import LineUp
 from service.schemas import ErrorAnswer, Limits, ModelAnswer, ModelDescription, ModelsAnswer, VersionAnswer
 from service.settings import Settings
+from service.version_statuses import version_statuses
 
 
 def create_router(settings: Settings, lineup: LineUp) -> APIRouter:
@@ -32,12 +35,6 @@ def create_router(settings: Settings, lineup: LineUp) -> APIRouter:
         },
     )
     async def read_model(name: str) -> ModelAnswer:
-        if lineup.name is None:
-            raise NotReadyError(f"Expected a model to be served. Received: {lineup.status().reason}")
-        if name != lineup.name:
-            raise UnknownModelError(
-                f"Expected the model that is served here, {lineup.name!r}. Received: {name[:64]!r}."
-            )
         return _describe(name, settings, lineup)
 
     return router
@@ -50,6 +47,8 @@ def _describe(name: str, settings: Settings, lineup: LineUp) -> ModelAnswer:
         version=status.version,
         state=status.state,
         reason=status.reason,
+        ready=status.state == "ready",
+        model_version_status=version_statuses(lineup, name),
         versions=[
             VersionAnswer(version=told.version, state=told.state, reason=told.reason) for told in lineup.versions()
         ],

@@ -19,7 +19,7 @@ from models.sequences import UNKNOWN_ID, EncodedBatch
 from service.batcher import Batcher, BatchReport
 from service.buckets import Buckets
 
-BUCKETS = Buckets.for_model(max_events=50, max_batch=128)
+BUCKETS = Buckets(times=(4, 8, 24, 50), batches=(1, 8, 32, 128))
 SLOTS = 2
 MEAN_EVENTS = 12
 NUM_BODIES = 200

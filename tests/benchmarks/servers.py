@@ -86,8 +86,9 @@ def running(
 
 @contextmanager
 def service(repository: Path, **settings: str | float | Path) -> Iterator[Running]:
-    """Our own service on `repository`; settings are SEQRISK_<NAME>."""
+    """Our own service on `repository`; settings are SEQRISK_<NAME>. At its end no traffic has to move on."""
     port = free_port()
+    settings = {"drain_grace_seconds": 0, **settings}
     environment = {f"SEQRISK_{name.upper()}": str(value) for name, value in settings.items()}
     environment |= {"SEQRISK_REPOSITORY": str(repository), "SEQRISK_PORT": str(port)}
     command = [sys.executable, "-m", "service", "serve"]

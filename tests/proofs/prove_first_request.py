@@ -3,7 +3,6 @@
 From the root of the project: python -m tests.proofs.prove_first_request [--times 5]
 """
 
-import argparse
 import asyncio
 import statistics
 from pathlib import Path
@@ -13,9 +12,8 @@ import numpy as np
 from models.repository import Repository
 from tests.benchmarks import traffic
 from tests.benchmarks.results import Row
-from tests.benchmarks.servers import ROOT
 from tests.proofs.connection import Connection
-from tests.proofs.started import ready
+from tests.proofs.started import command_line, ready
 from tests.proofs.verdict import conclude, must_be_below
 
 LIMIT = 1.5
@@ -25,8 +23,7 @@ _NUM_LATER = 1_000
 
 def main() -> None:
     """Start the service, and ask it once, and then often."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--repository", type=Path, default=ROOT / "models" / "artifacts")
+    parser = command_line(__doc__)
     parser.add_argument("--times", type=int, default=5)
     options = parser.parse_args()
     conclude("The first request after ready", prove(options.repository, options.times))

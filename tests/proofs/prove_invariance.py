@@ -5,7 +5,6 @@ Random sequences in bodies of random size, from 32 connections at once; the plai
 From the root of the project: python -m tests.proofs.prove_invariance [--sequences 10000]
 """
 
-import argparse
 import asyncio
 import json
 from collections.abc import Callable
@@ -19,9 +18,8 @@ from models.manifest import Manifest
 from models.repository import Artifact, Repository
 from models.sequences import Vocabulary, encode
 from tests.benchmarks.results import Row
-from tests.benchmarks.servers import ROOT
 from tests.proofs.connection import Connection
-from tests.proofs.started import ready
+from tests.proofs.started import command_line, ready
 from tests.proofs.verdict import conclude, must_be_below, must_be_none
 
 TOLERANCE = 1e-6
@@ -51,8 +49,7 @@ class Found:
 
 def main() -> None:
     """Score many sequences in company, and each alone."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--repository", type=Path, default=ROOT / "models" / "artifacts")
+    parser = command_line(__doc__)
     parser.add_argument("--sequences", type=int, default=10_000)
     options = parser.parse_args()
     conclude("Invariance", prove(options.repository, options.sequences))

@@ -3,7 +3,6 @@
 From the root of the project: python -m tests.proofs.prove_overload [--seconds 60] [--sequences 256]
 """
 
-import argparse
 import asyncio
 from collections import Counter
 from dataclasses import dataclass, field
@@ -17,9 +16,8 @@ import uvloop
 from models.repository import Repository
 from tests.benchmarks import traffic
 from tests.benchmarks.results import Row
-from tests.benchmarks.servers import ROOT
 from tests.proofs.connection import Connection, LostError
-from tests.proofs.started import ready
+from tests.proofs.started import command_line, ready
 from tests.proofs.verdict import conclude, must_be_below, must_be_none
 
 DEADLINE_SECONDS = 5.0
@@ -74,8 +72,7 @@ class Seen:
 
 def main() -> None:
     """Find the peak, then send three times as much."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--repository", type=Path, default=ROOT / "models" / "artifacts")
+    parser = command_line(__doc__)
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--sequences", type=int, default=256, help="Sequences in a request.")
     options = parser.parse_args()

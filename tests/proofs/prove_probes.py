@@ -3,7 +3,6 @@
 From the root of the project: python -m tests.proofs.prove_probes [--seconds 10]
 """
 
-import argparse
 import asyncio
 import json
 from collections.abc import Awaitable, Callable
@@ -17,9 +16,8 @@ from models.manifest import Manifest
 from models.repository import Repository
 from tests.benchmarks import traffic
 from tests.benchmarks.results import Row
-from tests.benchmarks.servers import ROOT
 from tests.proofs.connection import Connection
-from tests.proofs.started import ready, started
+from tests.proofs.started import command_line, ready, started
 from tests.proofs.verdict import conclude, must_be_below, must_be_none
 
 LIMIT_MS = 100.0
@@ -31,8 +29,7 @@ _PAUSE_SECONDS = 0.005
 
 def main() -> None:
     """Ask the probes while the service has something else to do."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--repository", type=Path, default=ROOT / "models" / "artifacts")
+    parser = command_line(__doc__)
     parser.add_argument("--seconds", type=float, default=10, help="For each kind of body.")
     options = parser.parse_args()
     conclude("Probes", prove(options.repository, options.seconds))

@@ -3,7 +3,6 @@
 From the root of the project: python -m tests.proofs.prove_sigterm [--times 20]
 """
 
-import argparse
 import asyncio
 import signal
 from dataclasses import dataclass
@@ -14,9 +13,8 @@ from time import perf_counter
 from models.repository import Repository
 from tests.benchmarks import traffic
 from tests.benchmarks.results import Row
-from tests.benchmarks.servers import ROOT
 from tests.proofs.connection import Connection, LostError
-from tests.proofs.started import Started, ready
+from tests.proofs.started import Started, command_line, ready
 from tests.proofs.verdict import conclude, must_be_none
 
 POLL_SECONDS = 0.05
@@ -48,8 +46,7 @@ class Round:
 
 def main() -> None:
     """Stop the service again and again while it works."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--repository", type=Path, default=ROOT / "models" / "artifacts")
+    parser = command_line(__doc__)
     parser.add_argument("--times", type=int, default=20)
     options = parser.parse_args()
     conclude("SIGTERM under load", prove(options.repository, options.times))

@@ -1,5 +1,6 @@
 """The service in a process of its own, from its first moment to its last."""
 
+import argparse
 import os
 import signal
 import subprocess
@@ -18,6 +19,13 @@ START_SECONDS = 180
 STOP_SECONDS = 60
 
 _POLL_SECONDS = 0.02
+
+
+def command_line(description: str | None) -> argparse.ArgumentParser:
+    """The command line of a proof, which says at least whose models are served."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--repository", type=Path, default=ROOT / "models" / "artifacts")
+    return parser
 
 
 class NeverAnsweredError(RuntimeError):

@@ -14,20 +14,10 @@ import httpx
 import numpy as np
 import pytest
 
-from models.manifest import (
-    Band,
-    Draft,
-    Evaluation,
-    GoldenExample,
-    Histogram,
-    Metric,
-    ModelInput,
-    Provenance,
-    Quantiles,
-    ReferenceStatistics,
-)
+from models.manifest import Draft, GoldenExample, Histogram, Quantiles, ReferenceStatistics
 from models.repository import Repository
 from models.sequences import Vocabulary, encode
+from tests import drafts
 
 ROOT = Path(__file__).parents[2]
 STOP_SECONDS = 60
@@ -129,6 +119,7 @@ def service(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
             "SEQRISK_MAX_SEQUENCES": "20",
             "SEQRISK_MAX_SEQUENCE_EVENTS": "30",
             "SEQRISK_MAX_BODY_BYTES": "20000",
+            "SEQRISK_GRPC_PORT": "0",
         },
     )
     service.expect_output(r"(is ready)")
@@ -220,41 +211,23 @@ def _publish_tiny(root: Path, seed: int) -> None:
     published = Repository(root)
     with published.staging("tiny") as staged:
         tf.saved_model.save(model, str(staged), signatures={"serving_default": model.serve})
-        published.publish(staged, _draft(tuple(golden_examples)))
+        published.publish(staged, draft(tuple(golden_examples)))
 
 
-def _draft(golden_examples: tuple[GoldenExample, ...]) -> Draft:
-    share = 1 / len(VOCABULARY)
-    return Draft(
-        format_version=1,
+def draft(golden_examples: tuple[GoldenExample, ...]) -> Draft:
+    """What is known of `tiny` before it is published."""
+    return drafts.draft(
         name="tiny",
         predicts="nothing: the weights are random",
         vocabulary=VOCABULARY,
         max_events=MAX_EVENTS,
-        inputs=(
-            ModelInput(name="event_ids", dtype="int32", unit=None, per="event", default=None),
-            ModelInput(name="elapsed_minutes", dtype="float32", unit="minutes", per="event", default=None),
-        ),
-        time_unit="minutes",
         max_elapsed_minutes=100_000.0,
-        scores_between_events=False,
-        bands=(Band(name="low", lower_risk=0.0), Band(name="high", lower_risk=0.5)),
-        evaluation=Evaluation(
-            test_from=None,
-            num_sequences=1,
-            num_prefixes=1,
-            prevalence=0.5,
-            confidence=0.95,
-            metrics=(Metric(name="roc_auc_pooled", model="network", value=0.5, lower=0.4, upper=0.6),),
-        ),
         reference=ReferenceStatistics(
-            event_type_shares=dict.fromkeys(VOCABULARY, share),
+            event_type_shares=dict.fromkeys(VOCABULARY, 1 / len(VOCABULARY)),
             unknown_share=0.0,
             length_quantiles=Quantiles(levels=(0.0, 0.5, 1.0), values=(1.0, 4.0, 8.0)),
             gap_minutes_quantiles=Quantiles(levels=(0.0, 0.5, 1.0), values=(0.0, 5.0, 500.0)),
             risk_histogram=Histogram(edges=(0.0, 0.5, 1.0), shares=(0.5, 0.5)),
         ),
         golden_examples=golden_examples,
-        golden_tolerance=1e-5,
-        provenance=Provenance(config={}, data_sha256="0" * 64, code_version="test", library_versions={}, seed=7),
     )

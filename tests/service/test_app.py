@@ -13,7 +13,11 @@ from service.metrics import Metrics
 from service.schemas import ErrorAnswer
 from service.settings import Settings
 
-PATHS = {"/v1/score", "/v1/models", "/v1/models/{name}", "/livez", "/readyz", "/metrics"}
+MODEL = "/v1/models/{name}"
+TARGETS = (MODEL, f"{MODEL}/versions/{{version}}", f"{MODEL}/labels/{{label}}")
+PATHS = {"/v1/score", "/v1/models", *TARGETS, "/livez", "/readyz", "/metrics", "/ping", "/invocations"} | {
+    target + rest for target in TARGETS for rest in (":predict", "/metadata")
+}
 
 
 @pytest.fixture
@@ -28,11 +32,13 @@ def app(metrics: Metrics) -> Entrance:
     return create_app(settings, LineUp(settings, metrics), metrics, Lifecycle())
 
 
-def _request(app: Entrance, method: str, path: str, content: bytes = b"") -> httpx.Response:
+def _request(
+    app: Entrance, method: str, path: str, content: bytes = b"", headers: dict[str, str] | None = None
+) -> httpx.Response:
     async def request() -> httpx.Response:
         transport = httpx.ASGITransport(app, raise_app_exceptions=False)
         async with httpx.AsyncClient(transport=transport, base_url="http://service") as client:
-            return await client.request(method, path, content=content)
+            return await client.request(method, path, content=content, headers=headers)
 
     return asyncio.run(request())
 
@@ -42,7 +48,7 @@ def _refused(answer: httpx.Response) -> tuple[int, str]:
     return answer.status_code, envelope.code
 
 
-@pytest.mark.parametrize("path", ["/nowhere", "/v1/score/", "/v1/models/a/b", "/docs/nowhere", "/%00", "/\u00e9"])
+@pytest.mark.parametrize("path", ["/nowhere", "/v1/score/", "/v1/nowhere", "/docs/nowhere", "/%00", "/\u00e9"])
 def test_a_wrong_path_is_refused_in_the_envelope(app: Entrance, path: str) -> None:
     assert _refused(_request(app, "GET", path)) == (404, "unknown_path")
 
@@ -110,9 +116,15 @@ def test_refusals_are_counted_by_route_and_code(app: Entrance, metrics: Metrics)
     assert counted("/readyz", "not_ready") == 1
 
 
-def test_the_root_leads_to_the_documentation(app: Entrance) -> None:
-    assert _request(app, "GET", "/").headers["location"] == "/docs"
+def test_the_root_leads_a_browser_to_the_documentation(app: Entrance) -> None:
+    answer = _request(app, "GET", "/", headers={"accept": "text/html,*/*;q=0.8"})
+
+    assert answer.headers["location"] == "/docs"
     assert _request(app, "GET", "/docs").status_code == 200
+
+
+def test_the_root_tells_anyone_else_that_the_process_is_alive(app: Entrance) -> None:
+    assert _request(app, "GET", "/").json() == {"status": "alive"}
 
 
 def test_every_reference_of_the_openapi_document_leads_somewhere(app: Entrance) -> None:
@@ -127,7 +139,7 @@ def test_the_openapi_document_shows_request_answer_and_refusals(app: Entrance) -
     schemas = document["components"]["schemas"]
     score = document["paths"]["/v1/score"]["post"]
 
-    assert set(document["paths"]) == PATHS
+    assert {path for path in document["paths"] if not path.startswith("/v2")} == PATHS
     assert score["requestBody"]["required"] is True
     assert schemas["ScoreRequest"]["examples"][0]["sequences"]
     assert schemas["ScoreRequest"]["properties"]["sequences"]["maxItems"] == 77

@@ -156,10 +156,37 @@ def test_canaries_are_answered_and_counted(manifest: Manifest) -> None:
 
     batch, scores = asyncio.run(comparison.challenger.answer(*HISTORIES, None))
 
-    assert comparison.challenger.answers("anyone")
+    assert comparison.challenger.answers("anyone", [0.0])
     assert batch.events_used.tolist() == [1, 3]
     np.testing.assert_allclose(scores.risk, [0.61, 0.63], rtol=1e-6)
     assert comparison.metrics.registry.get_sample_value("seqrisk_canary_sequences_total") == 2
+
+
+def test_a_challenger_that_uses_more_events_leaves_histories_alone_that_go_back_too_far(manifest: Manifest) -> None:
+    """The champion looks no further back than its own events, so nobody has checked those before them."""
+    longest = manifest.max_elapsed_minutes
+    far_back = [2 * longest, *[1.0] * (manifest.max_events - 2), 0.0]
+    near = [longest, *far_back[1:]]
+    comparison = Comparison(manifest, canary_share=1.0)
+    comparison.champion = live_model(manifest.model_copy(update={"max_events": manifest.max_events - 1}), version=1)
+
+    assert not comparison.challenger.answers("anyone", far_back)
+    assert comparison.challenger.answers("anyone", near)
+    event_types = [("New/P3",) * len(near)]
+    for minutes in (far_back, near):
+        comparison.challenger.compare(comparison.champion, event_types, [minutes], RISKS[:1])
+    comparison.wait_for("bands_total", 1, result="different")
+    assert comparison.sample("drops_total") == 1
+
+
+def test_a_challenger_that_uses_fewer_events_is_compared_over_all(manifest: Manifest) -> None:
+    comparison = Comparison(manifest.model_copy(update={"max_events": 2}), canary_share=1.0)
+
+    comparison.compare()
+
+    comparison.wait_for("bands_total", 2, result="different")
+    batch, _ = asyncio.run(comparison.challenger.answer(*HISTORIES, None))
+    assert batch.events_used.tolist() == [1, 2]
 
 
 def test_nothing_of_it_is_left_after_draining(manifest: Manifest) -> None:

@@ -7,8 +7,10 @@ from service.errors import ServiceError
 OPERATORS_PAGE = Path(errors.__file__).parent / "README.md"
 
 
-def _classes() -> list[type[ServiceError]]:
-    return [ServiceError, *ServiceError.__subclasses__()]
+def _classes(error: type[ServiceError] = ServiceError) -> list[type[ServiceError]]:
+    """Every class with a code of its own."""
+    below = [one for subclass in error.__subclasses__() for one in _classes(subclass)]
+    return [error, *below] if "code" in vars(error) else below
 
 
 def test_every_meaning_has_a_code_of_its_own() -> None:

@@ -1,9 +1,11 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
 
 from service.errors import Fault, InvalidRequestError
-from service.faults import MAX_DETAILS, Faults, pointer, received
+from service.faults import MAX_DETAILS, Faults, pointer, received, structural_faults
 
 
 def _follow(document: object, path: str) -> object:
@@ -65,3 +67,24 @@ def test_a_value_is_shown_as_json(value: object, shown: str) -> None:
 def test_a_long_value_is_cut() -> None:
     assert len(received("x" * 10_000)) < 100
     assert len(received(10**4000)) < 100
+
+
+class _Anything(BaseModel):
+    text: str = ""
+
+
+# The second one is answered with braces in pydantic's own words.
+@pytest.mark.parametrize("body", [b"\xff", b'{"text": 0x10}', b'{"text"', b""])
+def test_what_is_no_json_is_told_in_words(body: bytes) -> None:
+    with pytest.raises(ValidationError) as raised:
+        _Anything.model_validate_json(body)
+
+    (fault,) = structural_faults(raised.value.errors())
+    assert fault.pointer == ""
+    assert fault.message.startswith("Expected JSON in UTF-8. Received: ")
+
+
+def test_words_of_pydantic_may_hold_braces() -> None:
+    found: ErrorDetails = {"type": "unknown_to_us", "loc": ("a",), "msg": "Expected one of {a}, }", "input": 1}
+
+    assert [fault.message for fault in structural_faults([found])] == ["Expected one of {a}, }. Received: 1."]

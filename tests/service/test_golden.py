@@ -70,6 +70,22 @@ def test_a_wrong_answer_in_one_bucket_names_the_output_the_example_and_the_bucke
         verify(wrong_once, manifest, Vocabulary(manifest.vocabulary), BUCKETS)
 
 
+@pytest.mark.parametrize("wrong_time", [1, 4])
+def test_a_bucket_shorter_than_every_example_must_answer_like_the_longest(manifest: Manifest, wrong_time: int) -> None:
+    buckets = Buckets(times=(1, 4, 8), batches=(1, 4))
+    longest = manifest.model_copy(update={"golden_examples": manifest.golden_examples[2:]})
+
+    def wrong_in_short_buckets(
+        event_ids: NDArray[np.int32], elapsed_minutes: NDArray[np.float32]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        risk, auxiliary_risk = mean_id(event_ids, elapsed_minutes)
+        return risk + np.float32(0.01 * (event_ids.shape == (4, wrong_time))), auxiliary_risk
+
+    verify(mean_id, longest, Vocabulary(manifest.vocabulary), buckets)
+    with pytest.raises(GoldenExampleError, match=f"latest {wrong_time} events of golden example 1 .* bucket of 4"):
+        verify(wrong_in_short_buckets, longest, Vocabulary(manifest.vocabulary), buckets)
+
+
 def test_a_difference_within_the_tolerance_passes(manifest: Manifest) -> None:
     def nearly(
         event_ids: NDArray[np.int32], elapsed_minutes: NDArray[np.float32]

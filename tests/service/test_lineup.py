@@ -7,10 +7,12 @@ import time
 import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
+import fsspec
 import numpy as np
 import pytest
+from fsspec.implementations.memory import MemoryFileSystem
 
 from models.manifest import Draft, Manifest
 from models.repository import Repository
@@ -266,6 +268,11 @@ def test_an_empty_repository_is_fatal(tmp_path: Path) -> None:
     assert "no model in" in str(lineup.fatal)
 
 
+async def until(condition: Callable[[], bool]) -> None:
+    while not condition():  # noqa: ASYNC110  the line-up tells nobody
+        await asyncio.sleep(0.01)
+
+
 class Service:
     """A line-up that follows a repository of its own, and clients that ask it without a pause.
 
@@ -334,6 +341,9 @@ class Service:
 
     def told(self, version: int) -> VersionStatus:
         return next(status for status in self.lineup.versions() if status.version == version)
+
+    def loaded(self) -> list[int]:
+        return [model.manifest.version for model in self.lineup.loaded()]
 
     def sample(self, metric: str, **labels: str) -> float | None:
         return self.metrics.registry.get_sample_value(f"seqrisk_{metric}", labels)
@@ -486,23 +496,149 @@ def test_a_challenger_is_compared_and_leaves_with_its_version(shelf: Path, tmp_p
     assert service.sample("model_swaps_total") == 0
 
 
+def test_a_challenger_that_becomes_the_champion_is_not_loaded_twice(shelf: Path, tmp_path: Path) -> None:
+    async def promote() -> list[list[int]]:
+        service = Service(shelf, tmp_path, challenger_version=2)
+        loaded = []
+        for version in (1, 2):
+            service.publish(version)
+        async with service:
+            await service.until({1: "available", 2: "champion"})
+            loaded.append(service.loaded())
+            service.publish(3)
+            await service.until({1: "available", 2: "challenger", 3: "champion"})
+            loaded.append(service.loaded())
+            service.remove(3)
+            await service.until({1: "available", 2: "champion"})
+            await until(lambda: service.sample("challenger_ready") == 0)
+            loaded.append(service.loaded())
+        return loaded
+
+    assert asyncio.run(promote()) == [[2], [3, 2], [2]]
+
+
+def test_a_device_that_is_gone_beside_a_champion_does_not_end_the_following(shelf: Path, tmp_path: Path) -> None:
+    async def lose_the_device() -> Service:
+        service = Service(shelf, tmp_path)
+        service.publish(1)
+        async with service:
+            await service.until({1: "champion"})
+            settings = service.lineup._settings
+            service.lineup._settings = settings.model_copy(update={"device": "gpu"})
+            service.publish(2)
+            await until(lambda: service.sample("repository_failures_total") != 0)
+            assert service.lineup.status().state == "ready"
+            assert service.lineup.fatal is None
+
+            service.lineup._settings = settings
+            await service.until({1: "available", 2: "champion"})
+        return service
+
+    assert asyncio.run(lose_the_device()).sample("model_loads_total", result="refused") is None
+
+
+def follower(url: str, cache_directory: Path, **chosen: str | float) -> LineUp:
+    """A line-up that follows a remote repository."""
+    settings = settings_for(cache_directory, max_batch=1, poll_seconds=0.02, **chosen)
+    remote = {"repository": url, "cache_directory": cache_directory}
+    return LineUp(settings.model_copy(update=remote), Metrics())
+
+
+def upload(url: str, version: Path) -> None:
+    remote = Repository(url)
+    with remote.staging("tiny") as staged:
+        shutil.copytree(version, staged, dirs_exist_ok=True)
+        manifest = Manifest.read(staged / "manifest.json")
+        (staged / "manifest.json").unlink()
+        remote.publish(staged, Draft(**{name: getattr(manifest, name) for name in Draft.model_fields}))
+
+
+async def until_champion(lineup: LineUp, version: int) -> None:
+    await until(lambda: lineup.versions()[-1:] == [VersionStatus(version, "champion", "")])
+
+
 def test_a_remote_repository_is_followed_as_well(shelf: Path, tmp_path: Path) -> None:
     async def follow() -> list[VersionStatus]:
-        remote = Repository("memory://followed")
+        lineup = follower("memory://followed", tmp_path)
         for version in (1, 2):
-            with remote.staging("tiny") as staged:
-                shutil.copytree(shelf / str(version), staged, dirs_exist_ok=True)
-                manifest = Manifest.read(staged / "manifest.json")
-                (staged / "manifest.json").unlink()
-                remote.publish(staged, Draft(**{name: getattr(manifest, name) for name in Draft.model_fields}))
+            upload("memory://followed", shelf / str(version))
             if version == 1:
-                settings = settings_for(tmp_path, max_batch=1, poll_seconds=0.02)
-                chosen = {"repository": "memory://followed", "cache_directory": tmp_path}
-                lineup = LineUp(settings.model_copy(update=chosen), Metrics())
                 await lineup.start()
-            while lineup.status().version != version or lineup.status().state != "ready":  # noqa: ASYNC110
-                await asyncio.sleep(0.01)
+            await until_champion(lineup, version)
         await lineup.stop()
         return lineup.versions()
 
     assert asyncio.run(follow()) == [VersionStatus(1, "available", ""), VersionStatus(2, "champion", "")]
+
+
+def test_downloads_of_versions_that_left_are_removed_but_not_that_of_the_champion(shelf: Path, tmp_path: Path) -> None:
+    remote = fsspec.filesystem("memory")
+
+    def downloads() -> set[str]:
+        return {path.name for path in (tmp_path / "tiny").glob("*")}
+
+    async def follow() -> tuple[set[str], set[str], int | None]:
+        for version in (1, 2):
+            upload("memory://pruned", shelf / str(version))
+        lineup = follower("memory://pruned", tmp_path, version=1, challenger_version=2)
+        await lineup.start()
+        await until(lambda: len(lineup.loaded()) == 2)
+        both = downloads()
+        await lineup.stop()
+
+        lineup = follower("memory://pruned", tmp_path)
+        await lineup.start()
+        remote.rm("/pruned/tiny/1", recursive=True)
+        await until(lambda: lineup.status().state == "ready" and downloads() == {"2"})
+        remote.rm("/pruned/tiny/2", recursive=True)
+        await until(lambda: [told.state for told in lineup.versions()] == ["champion"] and not remote.find("/pruned"))
+        await asyncio.sleep(0.1)
+        await lineup.stop()
+        return both, downloads(), lineup.status().version
+
+    assert asyncio.run(follow()) == ({"1", "2"}, {"2"}, 2)
+
+
+class FlakyFileSystem(MemoryFileSystem):  # type: ignore[misc]
+    """A remote filesystem that fails each download with `fault`, if there is one."""
+
+    protocol = "flaky"
+    fault: ClassVar[Exception | None] = None
+
+    @classmethod
+    def _strip_protocol(cls, path: str) -> str:
+        return str(super()._strip_protocol(path.replace("flaky://", "memory://")))
+
+    def get(self, *arguments: object, **options: object) -> None:
+        if self.fault is not None:
+            raise self.fault
+        super().get(*arguments, **options)
+
+
+class ThrottledError(Exception):
+    """As the libraries behind remote filesystems have their own."""
+
+
+@pytest.mark.parametrize("fault", [OSError("reset"), MemoryError("full"), ThrottledError("slow down")])
+def test_a_version_that_cannot_be_fetched_for_now_is_fetched_later(
+    shelf: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: Exception
+) -> None:
+    fsspec.register_implementation("flaky", FlakyFileSystem, clobber=True)
+    url = f"flaky://{type(fault).__name__}"
+
+    async def follow() -> tuple[ModelStatus, list[VersionStatus]]:
+        upload(url, shelf / "1")
+        monkeypatch.setattr(FlakyFileSystem, "fault", fault)
+        lineup = follower(url, tmp_path)
+        await lineup.start()
+        await until(lambda: lineup.status().state == "failed")
+        failed = lineup.status(), lineup.versions()
+        monkeypatch.setattr(FlakyFileSystem, "fault", None)
+        await until(lambda: lineup.status().state == "ready")
+        await lineup.stop()
+        return failed
+
+    status, told = asyncio.run(follow())
+
+    assert f"Received: {type(fault).__name__}: {fault}" in status.reason
+    assert told == [VersionStatus(1, "available", "")]

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from service.logs import REQUEST_ID, JsonFormatter, TextFormatter
+from service.logs import REQUEST_ID, TRACE_ID, JsonFormatter, TextFormatter
 
 
 def _record(message: str, *, is_error: bool = False) -> logging.LogRecord:
@@ -45,6 +45,16 @@ def test_a_line_about_a_request_has_its_id(formatter: logging.Formatter) -> None
 
     assert "abc-1" in line
     assert "abc-1" not in formatter.format(_record("Trouble."))
+
+
+def test_a_line_about_a_traced_request_has_its_trace() -> None:
+    token = TRACE_ID.set("4bf92f3577b34da6a3ce929d0e0e4736")
+    try:
+        line = JsonFormatter().format(_record("Trouble."))
+    finally:
+        TRACE_ID.reset(token)
+
+    assert json.loads(line)["trace_id"] == "4bf92f3577b34da6a3ce929d0e0e4736"
 
 
 PROGRAM = """

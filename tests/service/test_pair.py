@@ -3,6 +3,7 @@ import math
 import time
 from collections.abc import Callable
 from pathlib import Path
+from threading import Event
 
 import numpy as np
 import pytest
@@ -11,6 +12,8 @@ from hypothesis import strategies as st
 
 from models.manifest import Manifest
 from service.challenger import Challenger, is_canary
+from service.errors import OverloadedError
+from service.live_model import LiveModel
 from service.metrics import Metrics
 from service.pair import Pair, Part
 from service.score_request import Histories
@@ -47,8 +50,8 @@ def answered(manifest: Manifest, asked: Histories, *, canary_share: float | None
         champion = live_model(manifest, version=1)
         challenger = None
         if canary_share is not None:
-            settings = Settings.model_validate({"challenger_version": 2, "canary_share": canary_share})
-            challenger = Challenger(live_model(manifest, version=2, plus=0.5), settings, Metrics())
+            chosen = Settings.model_validate({"challenger_version": 2, "canary_share": canary_share})
+            challenger = Challenger(live_model(manifest, version=2, plus=0.5), chosen, Metrics())
         batch = champion.encode(asked.event_types, asked.elapsed_minutes)
         with Pair(champion, challenger) as pair:
             return await pair.score(asked, batch, None)
@@ -94,9 +97,9 @@ def test_what_the_champion_answered_is_compared_and_canaries_are_not(manifest: M
     metrics = Metrics()
 
     async def answer() -> None:
-        settings = Settings.model_validate({"challenger_version": 2, "canary_share": 0.5})
+        chosen = Settings.model_validate({"challenger_version": 2, "canary_share": 0.5})
         champion = live_model(manifest, version=1)
-        challenger = Challenger(live_model(manifest, version=2, plus=0.5), settings, metrics)
+        challenger = Challenger(live_model(manifest, version=2, plus=0.5), chosen, metrics)
         asked = histories([(f"INC{number}", 1 + number % 8) for number in range(16)])
         with Pair(champion, challenger) as pair:
             await pair.score(asked, champion.encode(asked.event_types, asked.elapsed_minutes), None)
@@ -108,11 +111,102 @@ def test_what_the_champion_answered_is_compared_and_canaries_are_not(manifest: M
     assert num_compared == sum(not is_canary(f"INC{number}", 0.5) for number in range(16))
 
 
+def fail() -> None:
+    raise RuntimeError("on purpose")
+
+
+def answered_beside(
+    manifest: Manifest,
+    challenger: LiveModel,
+    asked: Histories,
+    *,
+    seconds: float = 60,
+    champion: LiveModel | None = None,
+    at_the_end: Callable[[], object] = int,
+) -> tuple[list[Part], Metrics]:
+    """By a champion whose risk is the number of events in hundredths, and this challenger for half of the ids."""
+    metrics = Metrics()
+    champion = champion or live_model(manifest, version=1)
+
+    async def answer() -> list[Part]:
+        chosen = Settings.model_validate({"challenger_version": 2, "canary_share": 0.5, "shadow_share": 0.0})
+        batch = champion.encode(asked.event_types, asked.elapsed_minutes)
+        compared = Challenger(challenger, chosen, metrics)
+        try:
+            with Pair(champion, compared) as pair:
+                return await pair.score(asked, batch, time.monotonic() + seconds)
+        finally:
+            at_the_end()
+            await asyncio.gather(champion.drain(), compared.drain())
+
+    return asyncio.run(answer()), metrics
+
+
+def fallbacks(metrics: Metrics) -> dict[str, float]:
+    (family,) = metrics.canary_fallbacks.collect()
+    return {sample.labels["code"]: sample.value for sample in family.samples if sample.name.endswith("_total")}
+
+
+MIXED = histories([(f"INC{number}", 1 + number % 8) for number in range(16)])
+NUM_CANARIES = sum(is_canary(sequence_id, 0.5) for sequence_id in MIXED.ids)
+
+
+@pytest.mark.parametrize(
+    ("trouble", "code"),
+    [({"before": fail}, "model_fault"), ({"max_waiting_sequences": 0}, "overloaded")],
+)
+def test_the_champion_answers_for_canaries_whose_challenger_cannot(
+    manifest: Manifest, trouble: dict[str, Callable[[], object] | int], code: str
+) -> None:
+    challenger = live_model(manifest, version=2, plus=0.5, **trouble)  # type: ignore[arg-type]
+
+    (part,), metrics = answered_beside(manifest, challenger, MIXED)
+
+    assert (part.manifest.version, list(part.places)) == (1, list(range(16)))
+    np.testing.assert_allclose(part.scores.risk, [(1 + number % 8) / 100 for number in range(16)], rtol=1e-6)
+    assert part.batch.events_used.tolist() == [1 + number % 8 for number in range(16)]
+    assert fallbacks(metrics) == {code: NUM_CANARIES}
+    assert metrics.registry.get_sample_value("seqrisk_canary_sequences_total") == 0
+
+
+def test_a_request_of_canaries_alone_is_answered_by_the_champion_too(manifest: Manifest) -> None:
+    asked = histories([(sequence_id, 3) for sequence_id in MIXED.ids if is_canary(sequence_id, 0.5)])
+
+    (part,), metrics = answered_beside(manifest, live_model(manifest, version=2, before=fail), asked)
+
+    assert part.manifest.version == 1
+    np.testing.assert_allclose(part.scores.risk, [0.03] * NUM_CANARIES, rtol=1e-6)
+    assert fallbacks(metrics) == {"model_fault": NUM_CANARIES}
+
+
+def test_a_challenger_that_is_too_slow_leaves_the_champion_time_to_answer(manifest: Manifest) -> None:
+    may_go_on = Event()
+    challenger = live_model(manifest, version=2, before=may_go_on.wait)
+
+    (part,), metrics = answered_beside(manifest, challenger, MIXED, seconds=2, at_the_end=may_go_on.set)
+
+    assert (part.manifest.version, len(part.places)) == (1, 16)
+    assert fallbacks(metrics) == {"deadline_exceeded": NUM_CANARIES}
+
+
+def test_a_request_fails_where_the_champion_itself_cannot_answer_and_its_canaries_are_not_scored(
+    manifest: Manifest,
+) -> None:
+    scored: list[None] = []
+    overloaded = live_model(manifest, version=1, max_waiting_sequences=0)
+    challenger = live_model(manifest, version=2, before=lambda: scored.append(None))
+
+    with pytest.raises(OverloadedError):
+        answered_beside(manifest, challenger, MIXED, champion=overloaded)
+
+    assert not scored
+
+
 def test_both_versions_are_held_until_the_end(manifest: Manifest) -> None:
     async def drain_meanwhile() -> list[bool]:
         champion = live_model(manifest, version=1)
-        settings = Settings.model_validate({"challenger_version": 2, "canary_share": 0.5})
-        challenger = Challenger(live_model(manifest, version=2), settings, Metrics())
+        chosen = Settings.model_validate({"challenger_version": 2, "canary_share": 0.5})
+        challenger = Challenger(live_model(manifest, version=2), chosen, Metrics())
         asked = histories([(f"INC{number}", 1) for number in range(16)])
         with Pair(champion, challenger) as pair:
             drains = [asyncio.create_task(drain) for drain in (champion.drain(), challenger.drain())]

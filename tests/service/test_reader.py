@@ -87,7 +87,7 @@ def test_the_death_of_the_process_fails_one_request_and_another_is_started() -> 
 
 
 def test_the_process_ends_with_its_owner() -> None:
-    question = pickle.dumps((SOUND, RULES, 100, NOW))
+    question = pickle.dumps((read_score_request, SOUND, RULES, 100, NOW))
     answers = io.BytesIO()
 
     serve_pipe(io.BytesIO(struct.pack("!Q", len(question)) + question), answers)

@@ -5,7 +5,6 @@ import pytest
 from pydantic import ValidationError
 
 from service.schemas import (
-    _EXAMPLE_REQUEST,
     MAX_ELAPSED_MINUTES,
     MAX_TEXT_LENGTH,
     SCORE_REQUEST,
@@ -17,10 +16,6 @@ def _place(sequence: dict[str, Any]) -> tuple[int | str, ...]:
     with pytest.raises(ValidationError) as raised:
         SEQUENCE.validate_json(json.dumps(sequence))
     return raised.value.errors()[0]["loc"][:2]
-
-
-def test_the_example_is_a_request() -> None:
-    assert SCORE_REQUEST.validate_json(json.dumps(_EXAMPLE_REQUEST)) == _EXAMPLE_REQUEST
 
 
 @pytest.mark.parametrize("event_type", ["", "Opened/Phone", "é", 0, -7, 10**30])

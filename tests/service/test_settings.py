@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 
+from models.manifest import MODEL_NAME_RULE
 from service import settings
 from service.settings import Settings, SettingsError
 
@@ -48,6 +49,61 @@ def test_a_bad_value_is_refused_by_the_name_of_its_variable(
         Settings.from_environment()
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "sentence"),
+    [
+        ("SEQRISK_PORT", "abc", "Expected an integer. Received: 'abc'."),
+        ("SEQRISK_PORT", "70000", "Expected at most 65535. Received: '70000'."),
+        ("SEQRISK_REQUEST_TIMEOUT_SECONDS", "0", "Expected more than 0. Received: '0'."),
+        ("SEQRISK_POLL_SECONDS", "often", "Expected a number. Received: 'often'."),
+        ("SEQRISK_VERSION", "newest", "Expected 'latest' or an integer. Received: 'newest'."),
+        ("SEQRISK_DEVICE", "tpu", "Expected 'auto', 'cpu' or 'gpu'. Received: 'tpu'."),
+        (
+            "SEQRISK_MODEL",
+            "My Model",
+            f"Expected {MODEL_NAME_RULE}. Received: 'My Model'.",
+        ),
+        (
+            "SEQRISK_CANARY_SHARE",
+            "0.5",
+            "Expected SEQRISK_CHALLENGER_VERSION with it, or nobody could answer for the canaries. Received: '0.5'.",
+        ),
+        (
+            "SEQRISK_TRACING_ENDPOINT",
+            "collector:4318",
+            "Expected a URL such as http://collector:4318/v1/traces. Received: 'collector:4318'.",
+        ),
+    ],
+)
+def test_a_bad_value_is_refused_in_a_sentence(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, sentence: str
+) -> None:
+    monkeypatch.setenv(name, value)
+
+    with pytest.raises(SettingsError) as refusal:
+        Settings.from_environment()
+
+    assert str(refusal.value) == f"Wrong settings: {name}: {sentence}"
+
+
+def test_every_bad_value_is_named_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SEQRISK_PORT", "abc")
+    monkeypatch.setenv("SEQRISK_SLOTS", "0")
+
+    with pytest.raises(SettingsError, match=r"SEQRISK_PORT: .* 'abc'\. SEQRISK_SLOTS: Expected at least 1\. .* '0'\.$"):
+        Settings.from_environment()
+
+
+def test_a_challenger_is_another_version_than_the_one_that_is_pinned(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SEQRISK_VERSION", "3")
+    monkeypatch.setenv("SEQRISK_CHALLENGER_VERSION", "3")
+
+    with pytest.raises(
+        SettingsError, match="SEQRISK_CHALLENGER_VERSION: Expected another version than SEQRISK_VERSION"
+    ):
+        Settings.from_environment()
+
+
 def test_a_remote_repository_needs_a_directory_for_downloads(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SEQRISK_REPOSITORY", "s3://bank/models")
 
@@ -70,3 +126,46 @@ def test_the_operators_page_lists_every_setting_with_its_default() -> None:
         default = Settings.model_fields[name.lower()].default
         if default is not None and name != "REPOSITORY":
             assert shown.strip("` ").replace(",", "") == str(default), name
+
+
+def test_vertex_ai_decides_where_it_sends_requests(monkeypatch: pytest.MonkeyPatch) -> None:
+    told = {
+        "AIP_HTTP_PORT": "9090",
+        "AIP_HEALTH_ROUTE": "/v1/endpoints/1/deployedModels/2",
+        "AIP_PREDICT_ROUTE": "/v1/endpoints/1/deployedModels/2:predict",
+        "AIP_STORAGE_URI": "/models",
+    }
+    for name, value in {**told, "SEQRISK_PORT": "8080"}.items():
+        monkeypatch.setenv(name, value)
+
+    read = Settings.from_environment()
+
+    assert (read.host, read.port, read.repository) == ("0.0.0.0", 9090, "/models")
+    assert read.vertex_health_route == told["AIP_HEALTH_ROUTE"]
+    assert read.vertex_predict_route == told["AIP_PREDICT_ROUTE"]
+
+
+def test_an_address_and_a_repository_of_ours_stand_beside_what_a_cloud_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {
+        "SAGEMAKER_BIND_TO_PORT": "8888",
+        "AIP_STORAGE_URI": "gs://bank/models",
+        "SEQRISK_HOST": "127.0.0.1",
+        "SEQRISK_REPOSITORY": "/opt/ml/model",
+    }.items():
+        monkeypatch.setenv(name, value)
+
+    read = Settings.from_environment()
+
+    assert (read.host, read.port, read.repository) == ("127.0.0.1", 8888, "/opt/ml/model")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("AIP_HTTP_PORT", "http"), ("AIP_HEALTH_ROUTE", "health"), ("AIP_PREDICT_ROUTE", "/{name}")]
+)
+def test_what_a_cloud_says_wrong_is_refused_by_its_own_name(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    monkeypatch.setenv(name, value)
+
+    with pytest.raises(SettingsError, match=name):
+        Settings.from_environment()

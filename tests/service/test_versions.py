@@ -77,6 +77,15 @@ def test_a_refused_version_gets_another_chance_after_it_was_away() -> None:
     assert (newest_refused, known.wanted(1)) == (0, 2)
 
 
+def test_files_are_kept_of_versions_in_the_repository_loaded_or_pinned() -> None:
+    following, pinned = Versions("latest", None), Versions(3, 4)
+    for known in (following, pinned):
+        known.update([1, 2], unchanged)
+
+    assert following.kept([2, 9]) == {1, 2, 9}
+    assert pinned.kept([]) == {1, 2, 3, 4}
+
+
 def test_says_of_each_version_what_it_does_and_why(repository: Path) -> None:
     manifest = Manifest.read(repository / "tiny" / "1" / "manifest.json")
     known = Versions("latest", challenger=9)
@@ -99,6 +108,8 @@ def test_says_of_each_version_what_it_does_and_why(repository: Path) -> None:
     [
         ({}, ""),
         ({"max_elapsed_minutes": 200_000.0}, ""),
+        ({"max_events": 4}, ""),
+        ({"max_events": 16}, ""),
         ({"max_elapsed_minutes": 50_000.0}, "Received: at most 50000"),
         ({"scores_between_events": False}, "scores between events"),
     ],

@@ -49,7 +49,7 @@ def test_every_fault_is_named_at_once(tmp_path: Path) -> None:
         read(tmp_path, 'name = "Not A Name"\n[data]\npath = "log.csv"\n[network]\ndropout = 1.5\n')
 
     message = str(caught.value)
-    assert "name: " in message
+    assert "name: expected 1 to 64 of the characters a to z" in message
     assert "the key predicts is missing" in message
     assert "network.dropout: " in message
 
@@ -61,6 +61,14 @@ def test_every_fault_is_named_at_once(tmp_path: Path) -> None:
         ('[serving]\nbands = [{name = "a", lower_risk = 0.0, colour = "red"}]', "serving.bands.0.colour"),
         ("[split]\nvalidation_share = 0.5\ncalibration_share = 0.4", "leave data to fit on"),
         ('[serving]\nmax_elapsed_minutes = "long"', "serving.max_elapsed_minutes"),
+        ("label_horizon_minutes = 60", "a label_time_column beside label_horizon_minutes"),
+        ('time_origin = "sequence"', "a time_unit such as"),
+        ('time_unit = "hours"\ntime_origin = "sequence"', "expected a split_column"),
+        (
+            'time_unit = "hours"\ntime_origin = "sequence"\nsplit_column = "s"\nlabel_time_column = "t"',
+            "no label_time_column",
+        ),
+        ("[prefixes]\nbetween_events = 2", "prefixes.between_events"),
     ],
 )
 def test_what_cannot_work_is_refused_before_training(tmp_path: Path, section: str, message: str) -> None:
@@ -69,8 +77,14 @@ def test_what_cannot_work_is_refused_before_training(tmp_path: Path, section: st
 
 
 def test_one_column_cannot_be_two(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="four different columns"):
+    with pytest.raises(ConfigError, match="4 different columns"):
         read(tmp_path, MINIMAL + 'type_column = "label"\n')
+
+
+def test_columns_are_read_where_they_are_configured(tmp_path: Path) -> None:
+    config = read(tmp_path, MINIMAL + 'split_column = "part"\nlabel_time_column = "decided_at"\n')
+
+    assert config.data.columns == ("sequence_id", "event_type", "timestamp", "label", "decided_at", "part")
 
 
 def test_a_file_that_is_missing_or_no_toml_is_said_to_be(tmp_path: Path) -> None:

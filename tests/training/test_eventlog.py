@@ -1,15 +1,18 @@
 import gzip
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from models.sequences import Vocabulary
 from training.config import DataConfig, TimeUnit
 from training.eventlog import EventLog, EventLogError, read_event_log
+from training.rows import NOT_YET
 
 HEADER = "sequence_id,event_type,timestamp,label"
 SOUND = (
@@ -84,7 +87,7 @@ def test_numbers_are_times_in_their_unit(tmp_path: Path, time_unit: TimeUnit, mi
         ("  ,x,2026-01-01T10:00:00Z,0", r"'sequence_id'.*line 6"),
         ("c,x,2026-01-01T10:00:00Z,2", r"0 or 1 in the column 'label'. Received: '2' in line 6"),
         ("c,x,2026-01-01T10:00:00Z,", r"Received: None in line 6"),
-        ("b,x,2026-01-01T10:00:00Z,1", r"both 0 and 1 for sequence 'b'"),
+        ("b,x,2026-01-01T10:00:00Z,1", r"one value .* 'label'.*both 0 and 1 for sequence 'b'"),
     ],
 )
 def test_a_wrong_value_is_refused_by_its_place(tmp_path: Path, row: str, message: str) -> None:
@@ -198,3 +201,115 @@ def test_before_a_moment_nothing_later_is_known(moment: int) -> None:
     assert known.num_sequences == int((log.starts_microseconds < moment).sum())
     assert (known.lengths > 0).all()
     assert known.offsets[-1] == known.num_events
+
+
+FURTHER_HEADER = HEADER + ",known_at,customer,part"
+FURTHER = {"label_time_column": "known_at", "entity_column": "customer", "split_column": "part"}
+DAY = 86_400_000_000
+
+
+def read_further(directory: Path, *rows: str) -> EventLog:
+    path = directory / "log.csv"
+    path.write_text("\n".join((FURTHER_HEADER, *rows)) + "\n")
+    return read_event_log(path, DataConfig.model_validate({"path": "log.csv", "label_horizon_minutes": 60, **FURTHER}))
+
+
+def test_what_is_said_of_a_sequence_is_read_once(tmp_path: Path) -> None:
+    log = read_further(
+        tmp_path,
+        "b,pay,2026-01-02T10:00:00Z,,,Ann,test",
+        "a,login,2026-01-01T10:00:00Z,1,2026-01-01T11:00:00Z,Bob,train",
+        "a,pay,2026-01-01T10:05:00Z,1,2026-01-01T11:00:00Z,Bob,train",
+    )
+
+    assert log.entities is not None
+    assert log.split_values is not None
+    assert log.label_times_microseconds is not None
+    assert log.entities.tolist() == ["Bob", "Ann"]
+    assert log.split_values.tolist() == ["train", "test"]
+    assert (log.label_times_microseconds - log.starts_microseconds[0]).tolist()[0] == 3_600_000_000
+    assert log.label_times_microseconds[1] == NOT_YET
+    assert log.label_horizon_microseconds == 3_600_000_000
+    assert log.observed_until == log.times_microseconds.max() + 1
+
+
+@pytest.mark.parametrize(
+    ("change", "column"),
+    [(("Bob", "Eve"), "customer"), (("train", "test"), "part"), (("T11:00", "T12:00"), "known_at")],
+)
+def test_what_is_said_of_a_sequence_may_not_change_within_it(
+    tmp_path: Path, change: tuple[str, str], column: str
+) -> None:
+    row = "a,login,2026-01-01T10:00:00Z,1,2026-01-01T11:00:00Z,Bob,train"
+
+    with pytest.raises(EventLogError, match=f"one value a sequence in the column '{column}'.*several values for.*'a'"):
+        read_further(tmp_path, row, row.replace(*change))
+
+
+def test_rows_out_of_order_are_sorted_and_remembered(tmp_path: Path) -> None:
+    log = read(tmp_path, SOUND[3], SOUND[0], SOUND[1], SOUND[2])
+
+    assert log.was_unordered is not None
+    assert log.was_unordered.tolist() == [True, False, False]
+
+
+def test_ids_of_all_events_are_those_of_the_vocabulary(tmp_path: Path) -> None:
+    assert read(tmp_path, *SOUND).event_ids(Vocabulary(["pay", "login"])).tolist() == [3, 2, 2, 1]
+
+
+def test_before_a_moment_later_labels_are_not_known_either() -> None:
+    log = EventLog(
+        sequence_ids=np.array(["a", "b"], dtype=object),
+        labels=np.array([1, 1], np.int8),
+        offsets=np.array([0, 1, 2]),
+        event_types=np.array(["x", "x"], dtype=object),
+        times_microseconds=np.array([0, 1]) * DAY,
+        has_calendar_time=True,
+        label_times_microseconds=np.array([5, 9]) * DAY,
+    )
+
+    assert log.before(6 * DAY).sequence_ids.tolist() == ["a"]
+
+    within_horizon = replace(log, label_horizon_microseconds=DAY).before(6 * DAY)
+    assert within_horizon.labels.tolist() == [1, 0]
+    assert within_horizon.label_times_microseconds is not None
+    assert within_horizon.label_times_microseconds.tolist() == [5 * DAY, NOT_YET]
+    assert within_horizon.observed_until == 6 * DAY
+
+
+rows_of_a_log = st.lists(
+    st.tuples(st.sampled_from(["a", "b", "NA", "007", "d d"]), st.sampled_from(["x", "y", "1.0"]), st.integers(-5, 5)),
+    min_size=2,
+    max_size=40,
+).filter(lambda rows: len({name for name, _, _ in rows}) > 1 and len({seconds for _, _, seconds in rows}) > 1)
+
+
+@given(rows=rows_of_a_log, is_parquet=st.booleans())
+@settings(max_examples=60, deadline=None)
+def test_streaming_gives_what_sorting_row_by_row_gives(
+    tmp_path_factory: pytest.TempPathFactory,
+    rows: list[tuple[str, str, int]],
+    is_parquet: bool,
+) -> None:
+    names = sorted({name for name, _, _ in rows})
+    labels = {name: index % 2 for index, name in enumerate(names)}
+    histories: dict[str, list[tuple[int, str]]] = {}
+    for name, event_type, seconds in rows:
+        histories.setdefault(name, []).append((seconds, event_type))
+    eager = {name: sorted(history, key=lambda event: event[0]) for name, history in histories.items()}
+    # Sorting is stable: of equal starts, the first in the file comes first.
+    order = sorted(eager, key=lambda name: eager[name][0][0])
+
+    assume(len({eager[name][0][0] for name in order}) > 1)
+    directory = tmp_path_factory.getbasetemp()
+    path = directory / ("streamed.parquet" if is_parquet else "streamed.csv")
+    columns = ("sequence_id", "event_type", "timestamp", "label")
+    frame = pl.DataFrame([(*row, labels[row[0]]) for row in rows], schema=columns, orient="row")
+    frame.write_parquet(path) if is_parquet else frame.write_csv(path)
+    log = read_event_log(path, DataConfig(path=path.name, time_unit="seconds"))
+
+    assert log.sequence_ids.tolist() == order
+    assert log.labels.tolist() == [labels[name] for name in order]
+    assert log.event_types.tolist() == [event_type for name in order for _, event_type in eager[name]]
+    assert log.times_microseconds.tolist() == [seconds * 10**6 for name in order for seconds, _ in eager[name]]
+    assert log.offsets.tolist() == np.cumsum([0, *(len(eager[name]) for name in order)]).tolist()

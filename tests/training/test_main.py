@@ -32,7 +32,9 @@ def test_a_run_shows_its_figures_its_version_and_how_to_serve_it(two_runs: tuple
 
 def test_a_wrong_configuration_or_log_is_one_sentence_and_a_failure(tmp_path: Path) -> None:
     config = tmp_path / "churn.toml"
-    assert run_train(str(config)).output.startswith("Expected a training configuration at")
+    absent = run_train(str(config))
+    assert absent.exit_code == 2
+    assert absent.output.startswith("Expected a training configuration at")
 
     config.write_text('name = "churn"\npredicts = "they leave"\n[data]\npath = "log.csv"\n')
     run = run_train(str(config))
@@ -56,7 +58,7 @@ def test_a_repository_that_cannot_be_written_to_is_found_out_before_the_fit(work
 def test_a_wrong_option_is_refused(workplace: Path, arguments: tuple[str, str], reason: str) -> None:
     run = run_train(str(workplace / "refunds.toml"), *arguments)
 
-    assert run.exit_code != 0
+    assert run.exit_code == 2
     assert reason in run.output
 
 
@@ -71,6 +73,6 @@ def test_the_command_line_runs_as_a_module_and_says_what_is_wrong_without_a_trac
 
     finished = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
 
-    assert finished.returncode == 1
+    assert finished.returncode == 2
     assert finished.stderr.startswith("Expected a training configuration at")
     assert len(finished.stderr.splitlines()) == 1

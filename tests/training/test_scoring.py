@@ -2,7 +2,7 @@ import keras
 import pytest
 
 from models.sequences import Vocabulary
-from training.config import NetworkConfig
+from training.network_config import NetworkConfig
 from training.eventlog import EventLog
 from training.network import build_network
 from training.prefixes import cut_prefixes

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -8,7 +9,7 @@ from hypothesis import strategies as st
 
 from training.config import DataConfig, SplitConfig
 from training.eventlog import EventLog, EventLogError, read_event_log
-from training.splits import split_by_time
+from training.splits import PARTS, Losses, split_by_time
 
 SAMPLE = Path(__file__).parents[2] / "training" / "sample" / "itsm_sla_breach_6k.csv.gz"
 
@@ -66,6 +67,11 @@ def test_the_sample_is_split_as_its_protocol_says() -> None:
     assert np.datetime64(int(split.test.starts_microseconds[0]), "us") == np.datetime64("2016-05-11T09:25:00")
 
 
+def test_a_share_that_divides_no_sequence_leaves_the_odd_one_to_the_test_part() -> None:
+    # As in the benchmark of Teinemaa et al.: the first ⌊0.8 n⌋ sequences train.
+    assert split_by_time(synthetic(seed=1, num_sequences=102), SplitConfig(test_share=0.2)).test.num_sequences == 21
+
+
 @pytest.mark.parametrize("num_sequences", [2, 3, 7])
 @pytest.mark.parametrize("test_share", [0.01, 0.5])
 def test_a_log_too_short_to_split_is_refused(num_sequences: int, test_share: float) -> None:
@@ -82,3 +88,107 @@ def test_a_part_of_one_class_is_refused_by_name() -> None:
 
     with pytest.raises(EventLogError, match=r"both classes in the test part. Received: 20 sequences, 0 of them"):
         split_by_time(one_sided, SplitConfig())
+
+
+def with_entities(log: EventLog, num_entities: int, seed: int) -> EventLog:
+    entities = np.random.default_rng(seed).integers(0, num_entities, log.num_sequences)
+    return replace(log, entities=entities.astype(str).astype(object))
+
+
+@given(seed=st.integers(0, 10_000), num_entities=st.integers(50, 500))
+def test_no_part_shares_an_entity_with_a_later_one(seed: int, num_entities: int) -> None:
+    log = with_entities(synthetic(seed, 100), num_entities, seed)
+    try:
+        split = split_by_time(log, SplitConfig())
+    except EventLogError:
+        assume(False)
+
+    entities = {name: set(getattr(split, name).entities) for name in (*PARTS, "training")}
+    for index, name in enumerate(PARTS):
+        for later in PARTS[index + 1 :]:
+            assert not entities[name] & entities[later]
+    assert not entities["training"] & entities["test"]
+    assert split.test.num_sequences == 20
+    alone = split_by_time(replace(log, entities=None), SplitConfig())
+    for name in PARTS:
+        dropped = getattr(alone, name).num_sequences - getattr(split, name).num_sequences
+        assert split.losses[name].num_shared == dropped
+
+
+def test_what_a_part_loses_is_counted() -> None:
+    log = EventLog(
+        sequence_ids=np.array(list("abcdefgh"), dtype=object),
+        labels=np.array([0, 1] * 4, np.int8),
+        offsets=np.array([0, 3, 4, 5, 6, 7, 8, 9, 10]),
+        event_types=np.full(10, "x", dtype=object),
+        times_microseconds=np.array([0, 1, 15, 10, 20, 20, 30, 30, 40, 40]),
+        has_calendar_time=True,
+    )
+    config = SplitConfig(test_share=0.25, validation_share=0.33, calibration_share=0.33)
+
+    split = split_by_time(log, config)
+
+    assert split.fit.event_types.tolist() == ["x"] * 4
+    assert split.losses["fit"] == Losses()
+
+    late = replace(log, times_microseconds=np.array([0, 1, 25, 10, 20, 20, 30, 30, 40, 40]))
+    assert split_by_time(late, config).losses["fit"] == Losses(num_events=1)
+
+
+def test_overlap_is_kept_when_it_is_asked_for() -> None:
+    log = with_entities(synthetic(seed=1, num_sequences=100), 50, seed=1)
+
+    split = split_by_time(log, SplitConfig(overlap="keep"))
+
+    assert sum(getattr(split, name).num_events for name in PARTS) == log.num_events
+    assert set(split.losses.values()) == {Losses()}
+
+
+def test_a_label_that_came_after_the_part_is_not_learnt_from() -> None:
+    log = synthetic(seed=1, num_sequences=100)
+    # Every other label of either class comes at once, the others at the very end.
+    known = np.where(np.arange(100) % 4 < 2, log.starts_microseconds, 10_000)
+
+    split = split_by_time(replace(log, label_times_microseconds=known), SplitConfig())
+
+    for name in PARTS[:3]:
+        part: EventLog = getattr(split, name)
+        assert part.label_times_microseconds is not None
+        assert part.label_times_microseconds.max() < split.test.starts_microseconds[0]
+    assert split.test.num_sequences == 20
+    assert split.losses["fit"].num_sequences >= 25
+
+
+def by_hand(log: EventLog) -> EventLog:
+    values = np.where(np.arange(log.num_sequences) % 3 == 0, "b", "a").astype(object)
+    return replace(log, split_values=values)
+
+
+def test_a_column_may_say_which_sequences_are_for_testing() -> None:
+    log = by_hand(synthetic(seed=1, num_sequences=120))
+
+    split = split_by_time(log, SplitConfig(test_values=("b",)))
+
+    assert split.test.split_values is not None
+    assert set(split.test.split_values) == {"b"}
+    assert split.test.num_events == log.where(np.arange(120) % 3 == 0).num_events
+    assert split.training.sequence_ids.tolist() == [name for name in log.sequence_ids if int(name) % 3]
+    for earlier, later in pairwise((split.fit, split.validation, split.calibration)):
+        assert earlier.times_microseconds.max() < later.times_microseconds.min()
+
+
+def test_sequences_without_a_common_origin_are_dealt_out_whole_and_always_alike() -> None:
+    log = replace(by_hand(synthetic(seed=1, num_sequences=120)), has_common_origin=False)
+
+    split, again = (split_by_time(log, SplitConfig(test_values=("b",))) for _ in range(2))
+
+    names = [set(getattr(split, name).sequence_ids) for name in PARTS]
+    assert sum(map(len, names)) == len(set().union(*names)) == 120
+    assert sum(getattr(split, name).num_events for name in PARTS) == log.num_events
+    assert split.fit.sequence_ids.tolist() == again.fit.sequence_ids.tolist()
+    assert split.fit.sequence_ids.tolist() != split.training.sequence_ids[: split.fit.num_sequences].tolist()
+
+
+def test_a_column_that_names_no_test_sequence_is_refused_with_its_values() -> None:
+    with pytest.raises(EventLogError, match=r"test in data.split_column.*Received: a, b.*split.test_values"):
+        split_by_time(by_hand(synthetic(seed=1, num_sequences=30)), SplitConfig())

@@ -1,0 +1,89 @@
+"""The OpenAPI document: what FastAPI cannot know, because routes read headers and bytes themselves."""
+
+from typing import Any
+
+from fastapi import FastAPI
+from pydantic import JsonValue
+
+from service.access import MOST_MILLISECONDS
+from service.examples import ANSWERS, REQUESTS
+from service.schemas import SCORE_REQUEST
+from service.settings import Settings
+
+_JSON = "application/json"
+_SCHEMAS = "#/components/schemas/{model}"
+_PARAMETERS: dict[str, JsonValue] = {
+    "RequestId": {
+        "name": "X-Request-Id",
+        "in": "header",
+        "description": "What log and answer are to call this request: 1 to 128 visible ASCII characters, or the "
+        "service finds a name itself.",
+        "schema": {"type": "string"},
+    },
+    "RequestTimeout": {
+        "name": "X-Request-Timeout-Ms",
+        "in": "header",
+        "description": "Milliseconds after which an answer is worth nothing any more; never longer than the service's "
+        "own time.",
+        "schema": {"type": "integer", "minimum": 1, "maximum": MOST_MILLISECONDS},
+    },
+}
+_HEADERS: dict[str, JsonValue] = {
+    "RequestId": {
+        "description": "What the service's log calls this request.",
+        "required": True,
+        "schema": {"type": "string", "pattern": "^[!-~]{1,128}$"},
+    },
+    "RetryAfter": {
+        "description": "Seconds after which to try again.",
+        "required": True,
+        "schema": {"type": "integer", "minimum": 1},
+    },
+}
+
+
+def complete(app: FastAPI, settings: Settings) -> None:
+    """Add to the document of `app`: headers everywhere, and of our own routes the request, its limits and examples."""
+    document = app.openapi()
+    components = document["components"]
+    components["parameters"] = _PARAMETERS
+    components["headers"] = _HEADERS
+    for methods in document["paths"].values():
+        for operation in methods.values():
+            _add_headers(operation)
+    for path, statuses in ANSWERS.items():
+        (operation,) = document["paths"][path].values()
+        for status, answers in statuses.items():
+            operation["responses"][status]["content"][_JSON]["examples"] = _examples(answers)
+
+    components["schemas"] |= _score_request(settings)
+    body = document["paths"]["/v1/score"]["post"]["requestBody"]
+    body["description"] = (
+        f"At most {settings.max_body_bytes} bytes, answered within {settings.request_timeout_seconds:g} s or not at "
+        "all. What an operator may change, `limits` under `/v1/models` tells."
+    )
+    body["content"][_JSON]["examples"] = _examples(REQUESTS)
+
+
+def _add_headers(operation: dict[str, Any]) -> None:
+    responses = operation["responses"]
+    names = ["RequestId", "RequestTimeout"] if "504" in responses else ["RequestId"]
+    operation.setdefault("parameters", []).extend({"$ref": f"#/components/parameters/{name}"} for name in names)
+    for status, response in responses.items():
+        headers = {"X-Request-Id": "RequestId"} | ({"Retry-After": "RetryAfter"} if status == "503" else {})
+        references = {name: {"$ref": f"#/components/headers/{key}"} for name, key in headers.items()}
+        response["headers"] = response.get("headers", {}) | references
+
+
+def _examples(values: dict[str, JsonValue]) -> dict[str, JsonValue]:
+    return {name: {"value": value} for name, value in values.items()}
+
+
+def _score_request(settings: Settings) -> dict[str, Any]:
+    """Schemas of the route that reads its body itself, by name, with the limits of this service."""
+    schema = SCORE_REQUEST.json_schema(ref_template=_SCHEMAS)
+    parts = schema.pop("$defs")
+    schema["properties"]["sequences"]["maxItems"] = settings.max_sequences
+    for form in ("event_types", "elapsed_minutes", "events"):
+        parts["SequenceBody"]["properties"][form]["maxItems"] = settings.max_sequence_events
+    return {**parts, "ScoreRequest": schema}

@@ -1,0 +1,241 @@
+"""The Open Inference Protocol, version 2, over gRPC: `inference.GRPCInferenceService` on a port of its own.
+
+Its messages are those that tritonclient ships, which is an extra of this package.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from functools import partial
+from http import HTTPStatus
+from time import monotonic, perf_counter
+from typing import Any, TypeAlias
+
+import grpc
+from google.protobuf.json_format import ParseDict
+from google.protobuf.message import Message
+from tritonclient.grpc import service_pb2
+
+from service.entrance import unexpected
+from service.errors import NotReadyError, ServiceError
+from service.inference import Inferences
+from service.intake import Intake
+from service.lifecycle import Lifecycle
+from service.lineup import LineUp
+from service.metrics import Metrics
+from service.open_inference_catalogue import Asked, Catalogue
+from service.open_inference_messages import read_message, write_message
+from service.protocols.open_inference_models import check_ready, model_control_is_off
+from service.reading import LARGE_BODY_BYTES
+from service.scoring import Scoring
+from service.settings import Settings, SettingsError
+
+_SERVICE = "inference.GRPCInferenceService"
+
+_CODES = {
+    HTTPStatus.BAD_REQUEST: grpc.StatusCode.INVALID_ARGUMENT,
+    HTTPStatus.FORBIDDEN: grpc.StatusCode.PERMISSION_DENIED,
+    HTTPStatus.NOT_FOUND: grpc.StatusCode.NOT_FOUND,
+    HTTPStatus.UNPROCESSABLE_ENTITY: grpc.StatusCode.INVALID_ARGUMENT,
+    HTTPStatus.SERVICE_UNAVAILABLE: grpc.StatusCode.UNAVAILABLE,
+    HTTPStatus.GATEWAY_TIMEOUT: grpc.StatusCode.DEADLINE_EXCEEDED,
+}
+# What gRPC's clients that try again look at (gRFC A6).
+_RETRY_AFTER = "grpc-retry-pushback-ms"
+# Beyond this, a message repeats too much of what was sent for a header.
+_MAX_MESSAGE_CHARACTERS = 1_000
+
+Context: TypeAlias = grpc.aio.ServicerContext
+Respond = Callable[[Any, Context], Awaitable[Message]]
+
+logger = logging.getLogger(__name__)
+
+
+class GrpcServer:
+    """The protocol's server; it lives in the event loop it is made in.
+
+    Args:
+        settings: Host, port and limits.
+        lineup: The versions.
+        metrics: Where requests are counted, as those of HTTP, which they are.
+        intake: Whose turn it is to be read.
+        lifecycle: Says when the process is to stop.
+        scoring: Scores.
+
+    Attributes:
+        port: Where it listens.
+
+    Raises:
+        SettingsError: The port is taken.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        lineup: LineUp,
+        *,
+        metrics: Metrics,
+        intake: Intake,
+        lifecycle: Lifecycle,
+        scoring: Scoring,
+    ) -> None:
+        self._settings = settings
+        self._lineup = lineup
+        self._metrics = metrics
+        self._intake = intake
+        self._lifecycle = lifecycle
+        self._scoring = scoring
+        self._catalogue = Catalogue(settings, lineup)
+        self._inferences = Inferences(lineup, self._catalogue)
+        self._server = grpc.aio.server(
+            handlers=[self._handler()],
+            options=[
+                ("grpc.max_receive_message_length", settings.max_body_bytes),
+                # Else a port that somebody else listens on would be shared with them.
+                ("grpc.so_reuseport", 0),
+            ],
+            # Each is a sequence at least.
+            maximum_concurrent_rpcs=settings.max_waiting_sequences,
+        )
+        host = f"[{settings.host}]" if ":" in settings.host else settings.host
+        try:
+            self.port = self._server.add_insecure_port(f"{host}:{settings.grpc_port}")
+        except RuntimeError as error:
+            raise SettingsError(
+                f"Cannot listen on {host}:{settings.grpc_port} (SEQRISK_HOST, SEQRISK_GRPC_PORT). Is the port taken?"
+            ) from error
+
+    async def start(self) -> None:
+        """Begin to answer."""
+        await self._server.start()
+        logger.info("gRPC is answered on %s, port %d.", self._settings.host, self.port)
+
+    async def stop(self) -> None:
+        """Accept nothing more and finish what was accepted, within the time that settings give."""
+        await self._server.stop(self._settings.drain_timeout_seconds)
+
+    def _handler(self) -> grpc.GenericRpcHandler:
+        answers: dict[str, tuple[type[Message], Respond]] = {
+            "ServerLive": (service_pb2.ServerLiveRequest, self._is_live),
+            "ServerReady": (service_pb2.ServerReadyRequest, self._is_ready),
+            "ModelReady": (service_pb2.ModelReadyRequest, self._is_model_ready),
+            "ServerMetadata": (service_pb2.ServerMetadataRequest, self._read_server),
+            "ModelMetadata": (service_pb2.ModelMetadataRequest, self._read_model),
+            "ModelConfig": (service_pb2.ModelConfigRequest, self._read_config),
+            "ModelStatistics": (service_pb2.ModelStatisticsRequest, self._read_statistics),
+            "ModelInfer": (service_pb2.ModelInferRequest, self._infer),
+            "RepositoryIndex": (service_pb2.RepositoryIndexRequest, self._read_index),
+            "RepositoryModelLoad": (service_pb2.RepositoryModelLoadRequest, self._refuse),
+            "RepositoryModelUnload": (service_pb2.RepositoryModelUnloadRequest, self._refuse),
+        }
+        return grpc.method_handlers_generic_handler(
+            _SERVICE,
+            {
+                name: grpc.unary_unary_rpc_method_handler(
+                    partial(self._answer, f"/{_SERVICE}/{name}", respond),
+                    request_deserializer=request.FromString,
+                    response_serializer=lambda message: message.SerializeToString(),
+                )
+                for name, (request, respond) in answers.items()
+            },
+        )
+
+    async def _answer(self, route: str, respond: Respond, request: Message, context: Context) -> Message:
+        """Respond, or refuse in gRPC's words; count either."""
+        started_at = perf_counter()
+        status = HTTPStatus.OK
+        try:
+            return await respond(request, context)
+        except ServiceError as error:
+            status = error.status
+            refusal = error
+        except Exception:
+            logger.exception("The service failed over a request to %s.", route)
+            refusal = unexpected()
+            status = refusal.status
+        except asyncio.CancelledError:
+            # Its client has gone, or its time has run out.
+            status = HTTPStatus.BAD_REQUEST
+            raise
+        finally:
+            self._metrics.requests.labels(route, "POST", f"{status // 100}xx").inc()
+            self._metrics.request_seconds.labels(route).observe(perf_counter() - started_at)
+        self._metrics.rejects.labels(route, refusal.code).inc()
+        trailers: tuple[tuple[str, str], ...] = ()
+        if refusal.retry_after_seconds is not None:
+            trailers = ((_RETRY_AFTER, str(refusal.retry_after_seconds * 1000)),)
+        code = _CODES.get(refusal.status, grpc.StatusCode.INTERNAL)
+        await context.abort(code, refusal.message[:_MAX_MESSAGE_CHARACTERS], trailers)
+        # Never reached: abort raises what gRPC waits for.
+        raise refusal
+
+    async def _is_live(self, _: Message, __: Context) -> Message:
+        return service_pb2.ServerLiveResponse(live=True)
+
+    async def _is_ready(self, _: Message, __: Context) -> Message:
+        try:
+            check_ready(self._lineup, self._lifecycle)
+        except NotReadyError:
+            return service_pb2.ServerReadyResponse(ready=False)
+        return service_pb2.ServerReadyResponse(ready=True)
+
+    async def _is_model_ready(self, request: service_pb2.ModelReadyRequest, _: Context) -> Message:
+        try:
+            self._catalogue.find(_asked(request))
+        except NotReadyError:
+            return service_pb2.ModelReadyResponse(ready=False)
+        return service_pb2.ModelReadyResponse(ready=True)
+
+    async def _read_server(self, _: Message, __: Context) -> Message:
+        return _as_message(self._catalogue.server().model_dump(), service_pb2.ServerMetadataResponse())
+
+    async def _read_model(self, request: service_pb2.ModelMetadataRequest, _: Context) -> Message:
+        return _as_message(self._catalogue.model(_asked(request)).model_dump(), service_pb2.ModelMetadataResponse())
+
+    async def _read_config(self, request: service_pb2.ModelConfigRequest, _: Context) -> Message:
+        config = self._catalogue.config(_asked(request))
+        return _as_message({"config": config.model_dump()}, service_pb2.ModelConfigResponse())
+
+    async def _read_statistics(self, request: service_pb2.ModelStatisticsRequest, _: Context) -> Message:
+        # Without a name, those of every model.
+        statistics = self._catalogue.statistics(_asked(request) if request.name else None)
+        return _as_message(statistics.model_dump(), service_pb2.ModelStatisticsResponse())
+
+    async def _read_index(self, request: service_pb2.RepositoryIndexRequest, _: Context) -> Message:
+        entries = self._catalogue.index(only_ready=request.ready)
+        models = [entry.model_dump() for entry in entries]
+        return _as_message({"models": models}, service_pb2.RepositoryIndexResponse())
+
+    async def _refuse(self, _: Message, __: Context) -> Message:
+        raise model_control_is_off()
+
+    async def _infer(self, request: service_pb2.ModelInferRequest, context: Context) -> Message:
+        asked = Asked(request.model_name, request.model_version or None)
+        with self._inferences.counted(asked):
+            return await self._score(asked, request, context)
+
+    async def _score(self, asked: Asked, request: service_pb2.ModelInferRequest, context: Context) -> Message:
+        """As `Scoring.answer`, without HTTP."""
+        deadline = monotonic() + self._settings.request_timeout_seconds
+        if (seconds := context.time_remaining()) is not None:
+            deadline = min(deadline, monotonic() + seconds)
+        self._scoring.refuse_if_full()
+        num_bytes = request.ByteSize()
+        await self._intake.turn(num_bytes, deadline)
+        with self._inferences.pair(asked) as pair:
+            # Elements one by one are Python's to look at; a thread takes turns with the event loop.
+            is_large = num_bytes > LARGE_BODY_BYTES
+            read = await asyncio.to_thread(read_message, request) if is_large else read_message(request)
+            if read.timeout_seconds is not None:
+                deadline = min(deadline, monotonic() + read.timeout_seconds)
+            part = await self._scoring.score(read.tensors, pair, deadline, num_bytes=num_bytes)
+        return write_message(read, part)
+
+
+def _asked(request: Any) -> Asked:  # noqa: ANN401  each message has its own class
+    return Asked(request.name, request.version or None)
+
+
+def _as_message(fields: dict[str, Any], message: Message) -> Message:
+    """What REST answers as JSON, as the message of the same fields."""
+    return ParseDict(fields, message)

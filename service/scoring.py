@@ -1,0 +1,178 @@
+"""What every tensor protocol does with a request, between its own reading and its own writing.
+
+TensorRequest    what a protocol has read
+Scoring          admission, body, deadline, model and counts in one place
+shown            risks as an answer shows them
+"""
+
+import asyncio
+from collections.abc import Callable
+from time import monotonic
+from typing import Protocol, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from starlette.requests import Request
+from starlette.responses import Response
+
+from models.sequences import EncodedBatch
+from service.access import Headers, read_body, read_deadline
+from service.compression import inflate
+from service.errors import DeadlineExceededError
+from service.intake import Intake
+from service.lineup import LineUp
+from service.metrics import Metrics
+from service.pair import Pair, Part
+from service.reader import Reader
+from service.reading import LARGE_BODY_BYTES
+from service.settings import Settings
+from service.stay import Stay
+from service.tensors import Tensors, read_tensors
+
+# Far finer than float32 tells apart near 0.5, and short to read.
+_RISK_DECIMALS = 8
+
+
+class TensorRequest(Protocol):
+    """What a protocol has read of a request."""
+
+    @property
+    def tensors(self) -> Tensors:
+        """What is to be scored."""
+
+    @property
+    def timeout_seconds(self) -> float | None:
+        """How long its client waits; None if that is not said."""
+
+
+Asked = TypeVar("Asked", bound=TensorRequest)
+
+
+class Scoring:
+    """Scores the requests of tensor protocols as those of our own are scored.
+
+    Args:
+        settings: What a request may carry.
+        lineup: Who answers.
+        metrics: Where requests are counted.
+        intake: Whose turn it is.
+        reader: Reads large bodies.
+    """
+
+    def __init__(self, settings: Settings, lineup: LineUp, metrics: Metrics, intake: Intake, reader: Reader) -> None:
+        self._settings = settings
+        self._lineup = lineup
+        self._metrics = metrics
+        self._intake = intake
+        self._reader = reader
+        self._observe_read, self._observe_validate, self._observe_respond = (
+            metrics.stage_seconds.labels(stage).observe for stage in ("read", "validate", "respond")
+        )
+
+    async def answer(
+        self,
+        request: Request,
+        parse: Callable[[bytes], Asked],
+        write: Callable[[Asked, Part], Response],
+        choose: Callable[[], Pair] | None = None,
+    ) -> Response:
+        """Answer a request over HTTP.
+
+        Args:
+            request: Its body has not been read.
+            parse: From the plain body to what is asked. A function of a module, or a `functools.partial` of one: for
+                large bodies it is called in another process.
+            write: From that and its scores to the answer.
+            choose: Who answers; by default whoever answers our own protocol.
+
+        Raises:
+            ServiceError: Whatever keeps it from being answered.
+        """
+        arrived_at = monotonic()
+        headers: Headers = dict(request.scope["headers"])
+        deadline = read_deadline(headers, self._settings.request_timeout_seconds, arrived_at)
+        self.refuse_if_full()
+        with Stay(request.receive, deadline) as stay:
+            body = await self._receive(request, headers)
+            stay.body_has_come()
+            self._observe_read(monotonic() - arrived_at)
+            with (choose or self._lineup.pair)() as pair:
+                asked = await self._read(body, parse, deadline)
+                if asked.timeout_seconds is not None:
+                    deadline = min(deadline, arrived_at + asked.timeout_seconds)
+                part = await self.score(asked.tensors, pair, deadline, num_bytes=len(body))
+        scored_at = monotonic()
+        response = write(asked, part)
+        self._observe_respond(monotonic() - scored_at)
+        return response
+
+    def refuse_if_full(self) -> None:
+        """Refuse a request before its body is read.
+
+        Raises:
+            NotReadyError: Nobody could answer it.
+            OverloadedError: Too much is waiting.
+        """
+        self._lineup.champion()
+        self._intake.refuse_if_full()
+
+    async def score(self, tensors: Tensors, pair: Pair, deadline: float, *, num_bytes: int = 0) -> Part:
+        """Check and score tensors.
+
+        Args:
+            tensors: As they came.
+            pair: Who answers, held by the caller.
+            deadline: When to give up, in seconds of `time.monotonic()`.
+            num_bytes: Of the body they came in; the checks of a large one leave the event loop to others.
+
+        Raises:
+            InvalidTensorsError: They break a rule.
+            ServiceError: As `Batcher.score`.
+        """
+        started_at = monotonic()
+        if num_bytes > LARGE_BODY_BYTES:
+            histories, batch = await asyncio.to_thread(read_tensors, tensors, pair.champion, self._settings)
+        else:
+            histories, batch = read_tensors(tensors, pair.champion, self._settings)
+        self._observe_validate(monotonic() - started_at)
+        # One part: rows have no ids, so none is a canary.
+        (part,) = await pair.score(histories, batch, deadline)
+        self._count(part.batch)
+        return part
+
+    async def _receive(self, request: Request, headers: Headers) -> bytes:
+        """The body, unpacked."""
+        max_bytes = self._settings.max_body_bytes
+        encoding = headers.get(b"content-encoding", b"")
+        plain = {name: value for name, value in headers.items() if name != b"content-encoding"}
+        with self._intake.arriving() as count:
+            body = await read_body(request.receive, plain, max_bytes, count)
+            return await asyncio.to_thread(inflate, body, encoding, max_bytes) if encoding else body
+
+    async def _read(self, body: bytes, parse: Callable[[bytes], Asked], deadline: float) -> Asked:
+        """Small bodies on the event loop, in turn; large ones elsewhere."""
+        if len(body) <= LARGE_BODY_BYTES:
+            await self._intake.turn(len(body), deadline)
+            return parse(body)
+        try:
+            with self._intake.held(len(body)):
+                async with asyncio.timeout(deadline - monotonic()):
+                    return await self._reader.call(parse, body)
+        except TimeoutError as error:
+            raise DeadlineExceededError(
+                "Expected to read the body before the request's deadline. Received: a body that takes longer. "
+                "Allow more time, or send fewer sequences at once."
+            ) from error
+
+    def _count(self, batch: EncodedBatch) -> None:
+        self._metrics.sequences.inc(len(batch.events_used))
+        if num_unknown := int(batch.unknown_events.sum()):
+            self._metrics.unknown_events.inc(num_unknown)
+        if num_truncated := int(batch.events_truncated.sum()):
+            self._metrics.truncated_events.inc(num_truncated)
+
+
+def shown(risks: NDArray[np.float32]) -> list[float]:
+    """Risks as an answer shows them."""
+    rounded: list[float] = risks.astype(np.float64).round(_RISK_DECIMALS).tolist()
+    return rounded
