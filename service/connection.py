@@ -14,7 +14,7 @@ _HEAD_END = b"\r\n\r\n"
 class Connection(LimitedHead):
     """A connection whose answers leave in one send: head and body apart are two packets, and a tenth of a request."""
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  uvicorn's is narrower
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin."""
         self._outgoing = _HeadWithBody(transport)
         super().connection_made(cast("asyncio.Transport", self._outgoing))

@@ -180,6 +180,22 @@ class TrainingConfig(_Part):
     evaluation: EvaluationConfig = EvaluationConfig()
     serving: ServingConfig = ServingConfig()
 
+    @model_validator(mode="after")
+    def _has_what_it_needs(self) -> Self:
+        if self.network.num_labels > 1 or self.network.auxiliary_target != "label":
+            raise ValueError(
+                "expected num_labels = 1 and auxiliary_target = 'label', as a run learns from one label column alone; "
+                "networks with other targets are for training.network.build_network in your own program"
+            )
+        sees_elapsed = self.network.time in {"elapsed", "log_elapsed", "both"}
+        sees_silence = sees_elapsed or "since_last" in self.network.aggregates
+        if self.prefixes.between_events and not sees_silence:
+            raise ValueError(
+                "expected network.time of elapsed, log_elapsed or both, or since_last among network.aggregates, with "
+                "prefixes.between_events: nothing else tells the network how long ago the last event was"
+            )
+        return self
+
     @classmethod
     def read(cls, path: Path) -> "TrainingConfig":
         """Read and check the TOML file at `path`.

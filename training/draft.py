@@ -57,7 +57,7 @@ def describe(
     max_events = config.serving.max_events
     max_elapsed_minutes = config.serving.max_elapsed_minutes or default_max_elapsed_minutes(split.training)
     histories = choose_histories(test, vocabulary, max_events, max_elapsed_minutes, config.seed)
-    reference = cut_prefixes(split.training)
+    reference = cut_prefixes(split.training, histories=config.prefixes.histories)
     reference_risks = platt.risks(score(network, reference, vocabulary, max_events).risk)
     return Draft(
         format_version=1,
@@ -68,7 +68,7 @@ def describe(
         inputs=INPUTS,
         time_unit="minutes",
         max_elapsed_minutes=max_elapsed_minutes,
-        scores_between_events=False,
+        scores_between_events=config.prefixes.between_events > 0,
         bands=config.serving.bands,
         evaluation=_evaluation(test, comparison),
         reference=reference_statistics(reference, reference_risks, vocabulary, max_events),

@@ -1,6 +1,6 @@
 """The fit: finds a network's weights on the fit slice, stopping by the validation slice."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import keras
@@ -43,12 +43,14 @@ def fit_network(
     vocabulary: Vocabulary,
     max_events: int,
     config: FitConfig,
+    losses: Mapping[str, keras.losses.Loss],
     seed: int,
     callbacks: Sequence[keras.callbacks.Callback] = (),
 ) -> FitResult:
     """Fit `network` in place and leave it with its best epoch's weights.
 
-    The loss is BCE(risk) + w BCE(auxiliary risk), w = `config.auxiliary_weight`, every prefix counting equally.
+    The loss is that of the risk + w times that of the auxiliary risk, w = `config.auxiliary_weight`, every prefix
+    counting equally.
 
     Args:
         network: Of `build_network`, untrained.
@@ -57,16 +59,16 @@ def fit_network(
         vocabulary: The network's.
         max_events: Longest history used.
         config: Step size, batch size and when to stop.
+        losses: Of `network_losses`, for both outputs.
         seed: Seed of the shuffling; weights and dropout take Keras' global seed.
         callbacks: Further Keras callbacks; their epoch logs hold `VALIDATION_METRIC`.
 
     Raises:
         FitError: The network no longer gives numbers.
     """
-    cross_entropy = keras.losses.BinaryCrossentropy(from_logits=True)
     network.compile(
         optimizer=keras.optimizers.Adam(config.learning_rate, clipnorm=1.0),
-        loss={"risk": cross_entropy, "auxiliary_risk": cross_entropy},
+        loss=dict(losses),
         loss_weights={"risk": 1.0, "auxiliary_risk": config.auxiliary_weight},
         # Every bucket has a shape of its own: compiling each takes longer than it saves.
         jit_compile=False,

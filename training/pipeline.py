@@ -1,6 +1,8 @@
 """A training run, start to end: from a configuration to a published version."""
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import keras
@@ -12,15 +14,17 @@ from models.repository import Repository
 from training.baselines import GradientBoosting
 from training.calibration import fit_platt
 from training.config import TrainingConfig
+from training.data_report import report_data
 from training.draft import describe
 from training.evaluation import Comparison, evaluate
 from training.eventlog import read_event_log
 from training.export import portable_copy, write_saved_model
 from training.fit import fit_network
 from training.gate import run_gate
+from training.losses import network_losses
 from training.network import build_network
 from training.prefixes import cut_prefixes, longest_scored_prefix
-from training.progress import EpochProgress, show_comparison, show_event_log, show_split
+from training.progress import EpochProgress, show_comparison
 from training.scoring import score
 from training.splits import split_by_time
 from training.vocabulary import build_vocabulary
@@ -59,17 +63,18 @@ def train_and_publish(config: TrainingConfig, directory: Path, repository: Repos
     log_path = directory / config.data.path
     console.print(f"Reading {config.data.path}")
     log = read_event_log(log_path, config.data)
-    show_event_log(console, log)
     split = split_by_time(log, config.split)
-    show_split(console, split)
+    console.print(report_data(log, split, config.vocabulary.min_count, datetime.now(UTC)).to_text(), highlight=False)
 
     vocabulary = build_vocabulary(split.fit, config.vocabulary.min_count)
-    training = cut_prefixes(split.fit)
+    cut = partial(cut_prefixes, histories=config.prefixes.histories)
+    cut_between = partial(cut, between_events=config.prefixes.between_events, seed=config.seed)
+    training = cut_between(split.fit)
     # What is fitted knows nothing of the test period, not even how long its sequences are.
     longest = longest_scored_prefix(split.training, config.evaluation.longest_prefix)
-    validation, calibration = (cut_prefixes(part, longest) for part in (split.validation, split.calibration))
+    validation, calibration = cut(split.validation, longest), cut_between(split.calibration, longest)
     longest_tested = longest_scored_prefix(log, config.evaluation.longest_prefix)
-    test = cut_prefixes(split.test, longest_tested)
+    test = cut(split.test, longest_tested)
     # A repository that cannot be written to is found out now, not after the fit.
     with repository.staging(config.name):
         pass
@@ -84,6 +89,7 @@ def train_and_publish(config: TrainingConfig, directory: Path, repository: Repos
             vocabulary=vocabulary,
             max_events=max_events,
             config=config.fit,
+            losses=network_losses(config.network),
             seed=config.seed,
             callbacks=[progress],
         )

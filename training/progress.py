@@ -9,9 +9,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.table import Table
 
 from training.evaluation import Comparison, Interval
-from training.eventlog import EventLog
 from training.fit import VALIDATION_METRIC
-from training.splits import Split
 
 
 class EpochProgress(keras.callbacks.Callback):
@@ -64,24 +62,6 @@ class EpochProgress(keras.callbacks.Callback):
             self._bars.update(self._bar, result=result)
         else:
             self._console.print(f"  epoch {epoch + 1:>3}  {result}")
-
-
-def show_event_log(console: Console, log: EventLog) -> None:
-    """One line about what was read."""
-    console.print(
-        f"  {log.num_sequences:,} sequences, {log.num_events:,} events of {len(set(log.event_types))} types, "
-        f"longest {log.lengths.max()}, label 1 on {log.labels.mean():.1%}"
-    )
-
-
-def show_split(console: Console, split: Split) -> None:
-    """One line a part."""
-    for name in ("fit", "validation", "calibration", "test"):
-        part: EventLog = getattr(split, name)
-        console.print(
-            f"  {name:<12}{part.num_sequences:>8,} sequences {part.num_events:>9,} events, label 1 on "
-            f"{part.labels.mean():.1%}"
-        )
 
 
 def show_comparison(console: Console, comparison: Comparison) -> None:

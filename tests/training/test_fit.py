@@ -6,6 +6,7 @@ from models.sequences import Vocabulary
 from training.config import FitConfig, TrainingConfig
 from training.evaluation import roc_auc_by_length
 from training.fit import VALIDATION_METRIC, FitError, FitResult, _ValidationRanking, fit_network
+from training.losses import network_losses
 from training.network import build_network
 from training.prefixes import cut_prefixes
 from training.scoring import score
@@ -35,6 +36,7 @@ def fit(split: Split, config: TrainingConfig, how: FitConfig) -> tuple[keras.Mod
         vocabulary=VOCABULARY,
         max_events=10,
         config=how,
+        losses=network_losses(config.network),
         seed=5,
         callbacks=[recorder],
     )

@@ -4,9 +4,9 @@ import pytest
 
 from models.sequences import Vocabulary
 from training.calibration import Platt
-from training.network_config import NetworkConfig
 from training.golden import NUM_EXAMPLES, choose_histories, record
 from training.network import build_network
+from training.network_config import NetworkConfig
 from training.prefixes import Prefixes, cut_prefixes
 from training.splits import Split
 

@@ -2,9 +2,9 @@ import keras
 import pytest
 
 from models.sequences import Vocabulary
-from training.network_config import NetworkConfig
 from training.eventlog import EventLog
 from training.network import build_network
+from training.network_config import NetworkConfig
 from training.prefixes import cut_prefixes
 from training.scoring import score
 
