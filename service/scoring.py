@@ -2,6 +2,7 @@
 
 TensorRequest    what a protocol has read
 Scoring          admission, body, deadline, model and counts in one place
+count_scored     what was scored, for the metrics
 shown            risks as an answer shows them
 """
 
@@ -31,6 +32,8 @@ from service.tensors import Tensors, read_tensors
 
 # Far finer than float32 tells apart near 0.5, and short to read.
 _RISK_DECIMALS = 8
+# Up to so many numbers, Python is done before NumPy has begun.
+_FEW = 8
 
 
 class TensorRequest(Protocol):
@@ -137,7 +140,7 @@ class Scoring:
         self._observe_validate(monotonic() - started_at)
         # One part: rows have no ids, so none is a canary.
         (part,) = await pair.score(histories, batch, deadline)
-        self._count(part.batch)
+        count_scored(part.batch, self._metrics)
         return part
 
     async def _receive(self, request: Request, headers: Headers) -> bytes:
@@ -164,15 +167,19 @@ class Scoring:
                 "Allow more time, or send fewer sequences at once."
             ) from error
 
-    def _count(self, batch: EncodedBatch) -> None:
-        self._metrics.sequences.inc(len(batch.events_used))
-        if num_unknown := int(batch.unknown_events.sum()):
-            self._metrics.unknown_events.inc(num_unknown)
-        if num_truncated := int(batch.events_truncated.sum()):
-            self._metrics.truncated_events.inc(num_truncated)
+
+def count_scored(batch: EncodedBatch, metrics: Metrics) -> None:
+    """Count what was scored."""
+    metrics.sequences.inc(len(batch.events_used))
+    if num_unknown := sum(batch.unknown_events.tolist()):
+        metrics.unknown_events.inc(num_unknown)
+    if num_truncated := sum(batch.events_truncated.tolist()):
+        metrics.truncated_events.inc(num_truncated)
 
 
 def shown(risks: NDArray[np.float32]) -> list[float]:
     """Risks as an answer shows them."""
+    if len(risks) <= _FEW:
+        return [round(risk, _RISK_DECIMALS) for risk in risks.tolist()]
     rounded: list[float] = risks.astype(np.float64).round(_RISK_DECIMALS).tolist()
     return rounded

@@ -4,13 +4,10 @@ from http import HTTPStatus
 from operator import itemgetter
 from time import monotonic
 
-import numpy as np
 from fastapi import APIRouter, Request, Response
-from numpy.typing import NDArray
 from pydantic import JsonValue
 from pydantic_core import to_json
 
-from models.sequences import EncodedBatch
 from service.access import read_body, read_deadline
 from service.entrance import DirectRoute
 from service.errors import Fault, UnknownModelError
@@ -22,13 +19,9 @@ from service.pair import Part
 from service.reading import Reading
 from service.schemas import ErrorAnswer, ScoreAnswer
 from service.score_request import Histories
+from service.scoring import count_scored, shown
 from service.settings import Settings
 from service.stay import Stay
-
-# Far finer than float32 tells apart near 0.5, and short to read.
-_RISK_DECIMALS = 8
-# Up to so many numbers, Python is done before NumPy has begun.
-_FEW = 8
 
 _REFUSALS = {
     HTTPStatus.BAD_REQUEST: "Not JSON, or a header that means nothing.",
@@ -88,7 +81,7 @@ def create_router(settings: Settings, lineup: LineUp, metrics: Metrics, intake: 
         scored_at = monotonic()
         response = Response(_answer(histories, parts), media_type="application/json")
         for part in parts:
-            _count(part.batch, metrics)
+            count_scored(part.batch, metrics)
         observe_read(read_at - arrived_at)
         observe_validate(validated_at - read_at)
         observe_respond(monotonic() - scored_at)
@@ -118,8 +111,8 @@ def _answer(histories: Histories, parts: list[Part]) -> bytes:
 def _scores(histories: Histories, part: Part) -> list[dict[str, JsonValue]]:
     rows = zip(
         (histories.ids[place] for place in part.places),
-        _shown(part.scores.risk),
-        _shown(part.scores.auxiliary_risk),
+        shown(part.scores.risk),
+        shown(part.scores.auxiliary_risk),
         part.batch.events_used.tolist(),
         part.batch.events_truncated.tolist(),
         part.batch.unknown_events.tolist(),
@@ -136,19 +129,3 @@ def _scores(histories: Histories, part: Part) -> list[dict[str, JsonValue]]:
         }
         for sequence_id, risk, auxiliary_risk, events_used, events_truncated, unknown_events in rows
     ]
-
-
-def _shown(risks: NDArray[np.float32]) -> list[float]:
-    """Risks as an answer shows them."""
-    if len(risks) <= _FEW:
-        return [round(risk, _RISK_DECIMALS) for risk in risks.tolist()]
-    shown: list[float] = risks.astype(np.float64).round(_RISK_DECIMALS).tolist()
-    return shown
-
-
-def _count(batch: EncodedBatch, metrics: Metrics) -> None:
-    metrics.sequences.inc(len(batch.events_used))
-    if num_unknown := sum(batch.unknown_events.tolist()):
-        metrics.unknown_events.inc(num_unknown)
-    if num_truncated := sum(batch.events_truncated.tolist()):
-        metrics.truncated_events.inc(num_truncated)

@@ -18,7 +18,6 @@ from service.entrance import Entrance
 from service.lifecycle import Lifecycle
 from service.lineup import LineUp
 from service.metrics import Metrics
-from service.protocols.score import _shown
 from service.reading import LARGE_BODY_BYTES
 from service.schemas import ScoreAnswer
 from service.settings import Settings
@@ -330,13 +329,6 @@ def test_a_client_that_leaves_midway_disturbs_nobody(service: Service, client: h
 
     assert len(_score(client, SOUND)) == 1
     assert "Traceback" not in service.errors.read_text()
-
-
-@pytest.mark.parametrize("length", [2, 100])
-def test_risks_are_shown_with_eight_decimals_however_many_they_are(length: int) -> None:
-    risks = np.array([0, 1, 0.41, 1e-30] * length, np.float32)
-
-    assert _shown(risks) == [0, 1, 0.41, 0] * length
 
 
 def test_a_large_body_is_answered_like_small_ones(start_service: StartService, repository: Path) -> None:
