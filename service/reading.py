@@ -1,6 +1,12 @@
-"""From a body to arrays: small bodies on the event loop, in turn; large ones elsewhere, so that nobody waits."""
+"""From a body to arrays: small bodies on the event loop, in turn; large ones elsewhere, so that nobody waits.
+
+Reading      reads the bodies of our own protocol
+elsewhere    what holds for every large body
+"""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from time import monotonic
 
@@ -47,20 +53,32 @@ class Reading:
         return histories, _encode(histories, model)
 
     async def _read_elsewhere(self, body: bytes, model: LiveModel, deadline: float) -> tuple[Histories, EncodedBatch]:
-        try:
-            with self._intake.held(len(body)):
-                async with asyncio.timeout(deadline - monotonic()):
-                    histories = await self._reader.read(body, *self._limits(model))
-                    # In a thread, which takes turns with the event loop.
-                    return histories, await asyncio.to_thread(_encode, histories, model)
-        except TimeoutError as error:
-            raise DeadlineExceededError(
-                "Expected to read the body before the request's deadline. Received: a body that takes longer. "
-                "Allow more time, or send fewer sequences at once."
-            ) from error
+        async with elsewhere(self._intake, len(body), deadline):
+            histories = await self._reader.read(body, *self._limits(model))
+            # In a thread, which takes turns with the event loop.
+            return histories, await asyncio.to_thread(_encode, histories, model)
 
     def _limits(self, model: LiveModel) -> tuple[Rules, int, datetime]:
         return Rules.of(self._settings, model.manifest), self._settings.max_sequences, datetime.now(UTC)
+
+
+@asynccontextmanager
+async def elsewhere(intake: Intake, num_bytes: int, deadline: float) -> AsyncIterator[None]:
+    """A block in which others than the event loop read a body of `num_bytes`.
+
+    Raises:
+        OverloadedError: Too many bodies are waiting.
+        DeadlineExceededError: It took beyond `deadline`, in seconds of `time.monotonic()`.
+    """
+    try:
+        with intake.held(num_bytes):
+            async with asyncio.timeout(deadline - monotonic()):
+                yield
+    except TimeoutError as error:
+        raise DeadlineExceededError(
+            "Expected to read the body before the request's deadline. Received: a body that takes longer. "
+            "Allow more time, or send fewer sequences at once."
+        ) from error
 
 
 def _encode(histories: Histories, model: LiveModel) -> EncodedBatch:

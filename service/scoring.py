@@ -19,13 +19,12 @@ from starlette.responses import Response
 from models.sequences import EncodedBatch
 from service.access import Headers, read_body, read_deadline
 from service.compression import inflate
-from service.errors import DeadlineExceededError
 from service.intake import Intake
 from service.lineup import LineUp
 from service.metrics import Metrics
 from service.pair import Pair, Part
 from service.reader import Reader
-from service.reading import LARGE_BODY_BYTES
+from service.reading import LARGE_BODY_BYTES, elsewhere
 from service.settings import Settings
 from service.stay import Stay
 from service.tensors import Tensors, read_tensors
@@ -157,15 +156,8 @@ class Scoring:
         if len(body) <= LARGE_BODY_BYTES:
             await self._intake.turn(len(body), deadline)
             return parse(body)
-        try:
-            with self._intake.held(len(body)):
-                async with asyncio.timeout(deadline - monotonic()):
-                    return await self._reader.call(parse, body)
-        except TimeoutError as error:
-            raise DeadlineExceededError(
-                "Expected to read the body before the request's deadline. Received: a body that takes longer. "
-                "Allow more time, or send fewer sequences at once."
-            ) from error
+        async with elsewhere(self._intake, len(body), deadline):
+            return await self._reader.call(parse, body)
 
 
 def count_scored(batch: EncodedBatch, metrics: Metrics) -> None:

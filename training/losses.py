@@ -7,6 +7,7 @@ NextEventCrossentropy      event ids, padding where there is no next event
 MinutesToNextEventLoss     minutes, NaN where there is no next event
 """
 
+from abc import ABC, abstractmethod
 from typing import Any
 
 import keras
@@ -16,12 +17,19 @@ from models.sequences import PADDING_ID
 from training.network_config import NetworkConfig
 
 
-def network_losses(config: NetworkConfig) -> dict[str, keras.losses.Loss]:
-    """The loss of every output of `build_network(config, …)`."""
+def network_losses(config: NetworkConfig, *, has_all_labels: bool = False) -> dict[str, keras.losses.Loss]:
+    """The loss of every output of `build_network(config, …)`.
+
+    Args:
+        config: Of the network.
+        has_all_labels: No label is missing: where label 1 weighs as much as label 0, Keras' own loss then does.
+    """
     first, *others = config.label_weights
     losses: dict[str, keras.losses.Loss] = {
-        "risk": BinaryCrossentropy((first,)),
-        "auxiliary_risk": BinaryCrossentropy((config.auxiliary_positive_weight,)),
+        output: keras.losses.BinaryCrossentropy(from_logits=True)
+        if has_all_labels and weight == 1
+        else BinaryCrossentropy((weight,))
+        for output, weight in (("risk", first), ("auxiliary_risk", config.auxiliary_positive_weight))
     }
     if others:
         losses["further_risks"] = BinaryCrossentropy(tuple(others))
@@ -37,7 +45,7 @@ def network_loss_weights(config: NetworkConfig, auxiliary_weight: float) -> dict
     return {name: 1.0 if name in {"risk", "further_risks"} else auxiliary_weight for name in network_losses(config)}
 
 
-class _MeanOfKnown(keras.losses.Loss):
+class _MeanOfKnown(keras.losses.Loss, ABC):
     """A loss averaged over the targets that are known, each by its sample weight."""
 
     def __init__(self, name: str) -> None:
@@ -50,11 +58,11 @@ class _MeanOfKnown(keras.losses.Loss):
         # Summed over the outputs, as Keras weights rows, not numbers.
         return ops.sum(ops.where(is_known, costs, 0.0), -1) / num_known
 
+    @abstractmethod
     def costs(
         self, y_true: keras.KerasTensor, y_pred: keras.KerasTensor
     ) -> tuple[keras.KerasTensor, keras.KerasTensor]:
         """Which targets are known, and what each costs, finite also where it is not known."""
-        raise NotImplementedError
 
 
 @keras.saving.register_keras_serializable("seqrisk")

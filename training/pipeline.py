@@ -89,7 +89,7 @@ def train_and_publish(config: TrainingConfig, directory: Path, repository: Repos
             vocabulary=vocabulary,
             max_events=max_events,
             config=config.fit,
-            losses=network_losses(config.network),
+            losses=network_losses(config.network, has_all_labels=True),
             seed=config.seed,
             callbacks=[progress],
         )

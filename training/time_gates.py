@@ -12,6 +12,7 @@ InputDependentGate     exp(-rate(event) d)
 ShortTermGate          T-LSTM: only the short-term part of the state fades
 """
 
+from abc import ABC, abstractmethod
 from typing import Any
 
 import keras
@@ -62,7 +63,7 @@ class LogSpacedRates(keras.initializers.Initializer):
         return {"decay_minutes": self.decay_minutes}
 
 
-class _FadingGate(keras.layers.Layer):
+class _FadingGate(keras.layers.Layer, ABC):
     """A gate that multiplies each unit by a share g(d) in (0, 1] of its own; 1/τ = softplus(r), r learned per unit."""
 
     def __init__(self, units: int, decay_minutes: tuple[float, float], **options: object) -> None:
@@ -79,9 +80,9 @@ class _FadingGate(keras.layers.Layer):
         """What is left of `state`, (batch, units)."""
         return self.kept(event, gap) * state
 
+    @abstractmethod
     def kept(self, event: keras.KerasTensor, gap: keras.KerasTensor) -> keras.KerasTensor:
         """The share kept, g(d), (batch, units)."""
-        raise NotImplementedError
 
     def get_config(self) -> dict[str, Any]:
         """What Keras needs to build the layer again."""

@@ -8,9 +8,9 @@ from http import HTTPStatus
 from fastapi import APIRouter, Request, Response
 
 from service.entrance import DirectRoute
-from service.errors import NotReadyError
 from service.lifecycle import Lifecycle
 from service.lineup import LineUp
+from service.protocols.probes import check_ready
 from service.protocols.tensorflow_serving import PREDICT_BODY, PREDICT_RESPONSES, predict
 from service.schemas import ErrorAnswer
 from service.scoring import Scoring
@@ -26,9 +26,7 @@ def create_router(settings: Settings, lineup: LineUp, lifecycle: Lifecycle, scor
     router = APIRouter(route_class=DirectRoute)
 
     async def is_ready(_: Request) -> Response:
-        if lifecycle.is_stopping:
-            raise NotReadyError("Expected a service that goes on. Received: stopping; ask another one.")
-        lineup.champion()
+        check_ready(lineup, lifecycle)
         return Response()
 
     async def score(request: Request) -> Response:

@@ -25,7 +25,8 @@ from service.lineup import LineUp
 from service.metrics import Metrics
 from service.open_inference_catalogue import Asked, Catalogue
 from service.open_inference_messages import read_message, write_message
-from service.protocols.open_inference_models import check_ready, model_control_is_off
+from service.protocols.open_inference_models import model_control_is_off
+from service.protocols.probes import check_ready
 from service.reading import LARGE_BODY_BYTES
 from service.scoring import Scoring
 from service.settings import Settings, SettingsError

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, Request
 from pydantic import ValidationError
 
 from service.access import read_body, read_deadline
-from service.errors import InvalidTensorsError, MalformedJsonError, ModelControlError, NotReadyError
+from service.errors import InvalidTensorsError, MalformedJsonError, ModelControlError
 from service.faults import structural_faults
 from service.lifecycle import Lifecycle
 from service.lineup import LineUp
@@ -25,6 +25,7 @@ from service.open_inference_schemas import (
     ServerMetadata,
     ServerReady,
 )
+from service.protocols.probes import check_ready
 from service.schemas import ErrorAnswer
 from service.settings import Settings
 from service.stay import Stay
@@ -87,17 +88,6 @@ def _add_server(router: APIRouter, catalogue: Catalogue, lineup: LineUp, lifecyc
     @router.get("/models/stats", summary="What every version has done")
     async def read_all_statistics() -> ModelStatistics:
         return catalogue.statistics(None)
-
-
-def check_ready(lineup: LineUp, lifecycle: Lifecycle) -> None:
-    """Whether traffic should come here.
-
-    Raises:
-        NotReadyError: It should not.
-    """
-    if lifecycle.is_stopping:
-        raise NotReadyError("Expected a service that goes on. Received: stopping; ask another one.")
-    lineup.champion()
 
 
 def _add_models(router: APIRouter, catalogue: Catalogue) -> None:

@@ -31,9 +31,7 @@ def create_router(lineup: LineUp, metrics: Metrics, lifecycle: Lifecycle) -> API
         },
     )
     async def readyz() -> StatusAnswer:
-        if lifecycle.is_stopping:
-            raise NotReadyError("Expected a service that goes on. Received: stopping; ask another one.")
-        lineup.champion()
+        check_ready(lineup, lifecycle)
         return StatusAnswer(status="ready")
 
     @router.get(
@@ -53,3 +51,14 @@ def create_router(lineup: LineUp, metrics: Metrics, lifecycle: Lifecycle) -> API
         return Response(text, headers={"content-type": content_type})
 
     return router
+
+
+def check_ready(lineup: LineUp, lifecycle: Lifecycle) -> None:
+    """Whether traffic should come here.
+
+    Raises:
+        NotReadyError: It should not.
+    """
+    if lifecycle.is_stopping:
+        raise NotReadyError("Expected a service that goes on. Received: stopping; ask another one.")
+    lineup.champion()

@@ -36,7 +36,7 @@ def fit(split: Split, config: TrainingConfig, how: FitConfig) -> tuple[keras.Mod
         vocabulary=VOCABULARY,
         max_events=10,
         config=how,
-        losses=network_losses(config.network),
+        losses=network_losses(config.network, has_all_labels=True),
         seed=5,
         callbacks=[recorder],
     )
