@@ -69,6 +69,9 @@ def test_every_fault_is_named_at_once(tmp_path: Path) -> None:
             "no label_time_column",
         ),
         ("[prefixes]\nbetween_events = 2", "prefixes.between_events"),
+        ("[network]\nnum_labels = 2", "learns from one label column alone"),
+        ('[network]\nauxiliary_target = "next_event"', "learns from one label column alone"),
+        ("[prefixes]\nbetween_events = 0.5", "how long ago the last event was"),
     ],
 )
 def test_what_cannot_work_is_refused_before_training(tmp_path: Path, section: str, message: str) -> None:

@@ -15,7 +15,7 @@ from training.config import TrainingConfig
 from training.export import write_saved_model
 from training.fit import FitResult
 from training.gate import GateError
-from training.prefixes import cut_prefixes
+from training.prefixes import Prefixes, cut_prefixes
 from training.splits import Split
 
 
@@ -47,3 +47,28 @@ def test_nothing_is_published_when_the_gate_refuses(
 
     assert Repository(tmp_path).names() == []
     assert list(tmp_path.rglob("*")) == [tmp_path / "refunds"]
+
+
+def test_a_run_that_asks_between_events_publishes_a_model_that_may_be_asked_there(
+    config: TrainingConfig, workplace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Prefixes] = []
+
+    def leave_untrained(_: keras.Model, training: Prefixes, *_arguments: object, **_options: object) -> FitResult:
+        asked.append(training)
+        return FitResult(1, 1, 0.5)
+
+    monkeypatch.setattr(pipeline, "fit_network", leave_untrained)
+    config = config.model_copy(
+        update={
+            "network": config.network.model_copy(update={"time": "log_elapsed"}),
+            "prefixes": config.prefixes.model_copy(update={"between_events": 0.5}),
+        }
+    )
+
+    published = pipeline.train_and_publish(config, workplace, Repository(tmp_path), Console(file=StringIO()))
+
+    assert published.manifest.scores_between_events
+    (training,) = asked
+    last_events = training.log.offsets[training.sequences] + training.lengths - 1
+    assert (training.asked_microseconds > training.log.times_microseconds[last_events]).any()
