@@ -54,7 +54,7 @@ prove: $(VENV)/development ## Run every slow proof of what the service promises 
 	$(PYTHON) -m tests.proofs.prove_no_5xx
 
 lock: $(VENV)/development ## Renew the lock files from pyproject.toml.
-	$(COMPILE) --extra cpu --extra service --extra grpc --extra tracing --extra training --extra dev -o $(LOCKS)/development.lock
+	$(COMPILE) --extra cpu --extra service --extra grpc --extra tracing --extra training --extra tracking --extra dev -o $(LOCKS)/development.lock
 	$(COMPILE) --extra cpu --extra service --extra grpc --extra tracing -c $(LOCKS)/development.lock -o $(LOCKS)/service-cpu.lock
 	$(COMPILE) --extra gpu --extra service --extra grpc --extra tracing -c $(LOCKS)/development.lock -o $(LOCKS)/service-gpu.lock
 	$(COMPILE) --extra cpu --extra training -c $(LOCKS)/development.lock -o $(LOCKS)/training-cpu.lock
