@@ -11,6 +11,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
 
+from models.further_inputs import FurtherInput
+
 FORMAT_VERSION = 1
 MANIFEST_FILE = "manifest.json"
 
@@ -32,7 +34,7 @@ class _Part(BaseModel):
 
 
 class ModelInput(_Part):
-    """One tensor of the serving signature."""
+    """One of the two tensors that every serving signature takes; `FurtherInput` is one of the others."""
 
     name: str
     dtype: Literal["int32", "float32"]
@@ -109,6 +111,10 @@ class ReferenceStatistics(_Part):
     length_quantiles: Quantiles = Field(description="Events in a scored history.")
     gap_minutes_quantiles: Quantiles
     risk_histogram: Histogram
+    number_quantiles: dict[str, Quantiles] = Field({}, description="Of each further input that is a number.")
+    category_shares: dict[str, dict[str, Share]] = Field(
+        {}, description="Of each further input that is a category; what is missing to 1 is unknown."
+    )
 
 
 class GoldenExample(_Part):
@@ -118,6 +124,9 @@ class GoldenExample(_Part):
     elapsed_minutes: tuple[Minutes, ...] = Field(min_length=1)
     risk: Share
     auxiliary_risk: Share
+    further: dict[str, str | Finite | tuple[str | Finite, ...]] = Field(
+        {}, description="Of each further input its value, or one an event."
+    )
 
     @model_validator(mode="after")
     def _aligned(self) -> Self:
@@ -126,6 +135,8 @@ class GoldenExample(_Part):
                 f"Expected one elapsed time an event. Received: {len(self.event_types)} events, "
                 f"{len(self.elapsed_minutes)} elapsed times."
             )
+        if any(isinstance(values, tuple) and len(values) != len(self.event_types) for values in self.further.values()):
+            raise ValueError("Expected as many values as events of a further input with one an event.")
         return self
 
 
@@ -148,6 +159,7 @@ class Draft(_Part):
     vocabulary: tuple[str, ...] = Field(min_length=1, description="Event types; entry k has id k + 2.")
     max_events: int = Field(ge=1, description="Longest history the model was trained on; longer ones keep the latest.")
     inputs: tuple[ModelInput, ...]
+    further_inputs: tuple[FurtherInput, ...] = Field((), description="What it is told beside these.")
     time_unit: Literal["minutes"]
     max_elapsed_minutes: float = Field(gt=0, le=1e9, description="Largest elapsed time accepted in a used event.")
     scores_between_events: bool = Field(description="Trained for scoring moments after the last event.")
@@ -166,6 +178,13 @@ class Draft(_Part):
             raise ValueError("Expected a share for exactly the event types in `vocabulary`.")
         if not {"event_ids", "elapsed_minutes"} <= {model_input.name for model_input in self.inputs}:
             raise ValueError("Expected `event_ids` and `elapsed_minutes` among `inputs`.")
+        further = {one.name: one for one in self.further_inputs}
+        if len(further) < len(self.further_inputs):
+            raise ValueError("Expected each name once in `further_inputs`.")
+        per_event = {name: one.per == "event" for name, one in further.items()}
+        for example in self.golden_examples:
+            if {name: isinstance(values, tuple) for name, values in example.further.items()} != per_event:
+                raise ValueError("Expected every golden example to hold exactly the `further_inputs`.")
         thresholds = [band.lower_risk for band in self.bands]
         if thresholds[0] != 0 or any(b <= a for a, b in pairwise(thresholds)):
             raise ValueError(f"Expected `bands` to start at 0 and ascend. Received: {thresholds}.")

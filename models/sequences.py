@@ -5,9 +5,10 @@ elapsed_minutes   absolute times -> minutes before the scoring moment
 encode            histories -> right-padded arrays
 """
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import chain
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,6 +60,8 @@ class EncodedBatch:
         events_used: int32 (batch,), events kept.
         events_truncated: int32 (batch,), older events left out.
         unknown_events: int32 (batch,), kept events outside the vocabulary.
+        further: Of each further input of the model by its name, int32 or float32, (batch, time), 0 where padded, or
+            (batch,); see `models.further_inputs`.
     """
 
     event_ids: NDArray[np.int32]
@@ -66,6 +69,23 @@ class EncodedBatch:
     events_used: NDArray[np.int32]
     events_truncated: NDArray[np.int32]
     unknown_events: NDArray[np.int32]
+    further: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+
+    @property
+    def tensors(self) -> dict[str, NDArray[Any]]:
+        """The inputs of the serving signature, by name."""
+        return {"event_ids": self.event_ids, "elapsed_minutes": self.elapsed_minutes, **self.further}
+
+    def take(self, rows: NDArray[np.int64] | slice) -> "EncodedBatch":
+        """The histories at the indices `rows`, in that order."""
+        return EncodedBatch(
+            event_ids=self.event_ids[rows],
+            elapsed_minutes=self.elapsed_minutes[rows],
+            events_used=self.events_used[rows],
+            events_truncated=self.events_truncated[rows],
+            unknown_events=self.unknown_events[rows],
+            further={name: array[rows] for name, array in self.further.items()},
+        )
 
 
 def elapsed_minutes(times_microseconds: NDArray[np.int64], scored_at_microseconds: int) -> NDArray[np.float64]:

@@ -1,14 +1,16 @@
-"""The command line: `python -m service serve`."""
+"""The command line: `python -m service serve`, and `keys new` for whoever is to use it."""
 
 import asyncio
 import json
 import os
+import re
 import shlex
 import signal
 import socket
 import sys
+from contextlib import suppress
 from types import FrameType
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 import uvicorn
@@ -16,12 +18,15 @@ import uvloop
 
 from models.manifest import Manifest
 from service.app import create_app
+from service.attributes import attributes_of
+from service.keys import NAME_PATTERN, line_of, new_key
 from service.lifecycle import Lifecycle
 from service.lineup import LineUp
 from service.logs import configure_logging
 from service.metrics import Metrics
 from service.server import Server
 from service.settings import Settings, SettingsError
+from service.tls import Tls
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
@@ -35,6 +40,8 @@ _POLL_SECONDS = 0.1
 _MORE_LISTENERS = 15
 
 commands = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+key_commands = typer.Typer(no_args_is_help=True, help="Keys for the file that SEQRISK_API_KEYS_FILE names.")
+commands.add_typer(key_commands, name="keys")
 
 
 @commands.callback()
@@ -59,35 +66,63 @@ def serve() -> None:
         _leave(EXIT_FAILED, f"Cannot listen on {wanted} (SEQRISK_HOST, SEQRISK_PORT): {error.strerror}.")
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(_serve(settings, listener))
+            has_started = runner.run(_serve(settings, listener))
     except SettingsError as error:
         _leave(EXIT_WRONG_SETTINGS, str(error))
     sys.stdout.flush()
     # A thread that imports TensorFlow or compiles cannot be interrupted, and a normal exit would wait for it.
-    os._exit(0)
+    os._exit(0 if has_started else EXIT_FAILED)
 
 
-async def _serve(settings: Settings, listener: socket.socket) -> None:
+@key_commands.command("new")
+def make_key(name: Annotated[str, typer.Argument(help="Who is to have it; metrics and log call it so.")]) -> None:
+    """Print the line for the file of keys, and beside it, on standard error, the key itself: once."""
+    if not re.match(NAME_PATTERN, name):
+        _leave(
+            EXIT_WRONG_SETTINGS,
+            f"Expected 1 to 40 letters, digits, `-` or `_`, a letter or digit first. Received: {name!r}.",
+        )
+    key = new_key()
+    print(line_of(name, key))
+    sys.stdout.flush()
+    print(f"The key of {name}, shown this once: {key}", file=sys.stderr)
+
+
+async def _serve(settings: Settings, listener: socket.socket) -> bool:
     """Serve until told to stop, or until loading shows that the settings cannot work.
+
+    Returns:
+        Whether the application could start; if not, the server has logged why.
 
     Raises:
         SettingsError: They cannot.
     """
     metrics, lifecycle = Metrics(), Lifecycle()
     lineup = LineUp(settings, metrics)
-    app = create_app(settings, lineup, metrics, lifecycle)
+    tls = Tls.of(settings)
+    app = create_app(settings, lineup, metrics, lifecycle, tls)
     traced = None if settings.tracing_endpoint is None else _traced(app, settings.tracing_endpoint)
-    server = Server(traced or app, settings, lifecycle, is_ready=lambda: lineup.status().state == "ready")
-    address = _address(listener)
-    print(f"Serving on {address} (documentation: {address}/docs). Loading the model …", flush=True)
-    announcement = asyncio.create_task(_announce(lineup, server, address))
+    server = Server(
+        traced or app,
+        settings,
+        lifecycle,
+        is_ready=lambda: lineup.status().state == "ready",
+        tls=None if tls is None else tls.context,
+    )
+    address = _address(listener, "http" if tls is None else "https")
+    documentation = f" (documentation: {address}/docs)" if settings.docs else ""
+    print(f"Serving on {address}{documentation}. Loading the model …", flush=True)
+    announcement = asyncio.create_task(_announce(lineup, server, address, needs_key=settings.api_keys_file is not None))
     # uvloop accepts one connection a round on each socket it listens on; a crowd would wait for seconds to be refused.
-    await server.serve(sockets=[listener, *(listener.dup() for _ in range(_MORE_LISTENERS))])
+    with suppress(SystemExit):
+        # Which is how the server leaves where the application could not start.
+        await server.serve(sockets=[listener, *(listener.dup() for _ in range(_MORE_LISTENERS))])
     announcement.cancel()
     if traced is not None:
         traced.close()
     if lineup.fatal is not None:
         raise lineup.fatal
+    return server.started
 
 
 def _traced(app: "ASGIApp", endpoint: str) -> "Traced":
@@ -101,7 +136,7 @@ def _traced(app: "ASGIApp", endpoint: str) -> "Traced":
     return Traced(app, endpoint)
 
 
-async def _announce(lineup: LineUp, server: uvicorn.Server, address: str) -> None:
+async def _announce(lineup: LineUp, server: uvicorn.Server, address: str, *, needs_key: bool) -> None:
     """Say on the terminal when the model answers; stop the server if it never will."""
     # The line-up loads in a thread and tells anyone who asks.
     said = ""
@@ -114,15 +149,21 @@ async def _announce(lineup: LineUp, server: uvicorn.Server, address: str) -> Non
         server.should_exit = True
         return
     manifest = lineup.champion().manifest
-    print(f"{manifest.name} version {manifest.version} is ready. Try:\n{_curl(manifest, address)}", flush=True)
+    curl = _curl(manifest, address, needs_key=needs_key)
+    print(f"{manifest.name} version {manifest.version} is ready. Try:\n{curl}", flush=True)
 
 
-def _curl(manifest: Manifest, address: str) -> str:
+def _curl(manifest: Manifest, address: str, *, needs_key: bool) -> str:
     """A shell command that scores one of the model's own examples."""
     example = manifest.golden_examples[0]
-    sequence = {"event_types": example.event_types, "elapsed_minutes": example.elapsed_minutes}
+    sequence: dict[str, object] = {
+        "event_types": example.event_types,
+        "elapsed_minutes": example.elapsed_minutes,
+        **attributes_of(example.further),
+    }
     body = json.dumps({"sequences": [sequence]}, ensure_ascii=False)
-    return f"curl -s {address}/v1/score -d {shlex.quote(body)}"
+    key = ' -H "X-API-Key: $KEY"' if needs_key else ""
+    return f"curl -s {address}/v1/score{key} -d {shlex.quote(body)}"
 
 
 def _listen(host: str, port: int) -> socket.socket:
@@ -130,9 +171,9 @@ def _listen(host: str, port: int) -> socket.socket:
     return socket.create_server((host, port), family=family, backlog=2048)
 
 
-def _address(listener: socket.socket) -> str:
+def _address(listener: socket.socket, scheme: str) -> str:
     host, port, *_ = listener.getsockname()
-    return f"http://[{host}]:{port}" if listener.family == socket.AF_INET6 else f"http://{host}:{port}"
+    return f"{scheme}://[{host}]:{port}" if listener.family == socket.AF_INET6 else f"{scheme}://{host}:{port}"
 
 
 def _leave_on_signal(_: int, __: FrameType | None) -> NoReturn:

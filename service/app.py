@@ -10,24 +10,27 @@ from typing import TYPE_CHECKING
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse, RedirectResponse
 from starlette.exceptions import HTTPException
 
 from service import openapi
 from service.entrance import DirectRoute, Entrance, unexpected
 from service.errors import InvalidRequestError, ServiceError, UnknownPathError, WrongMethodError
 from service.faults import received, structural_faults
+from service.guard import Guard
 from service.intake import Intake
+from service.key_file import KeyFile
 from service.lifecycle import Lifecycle
 from service.lineup import LineUp
 from service.metrics import Metrics
-from service.protocols import catalogue, clouds, open_inference, probes, score, tensorflow_serving
+from service.protocols import catalogue, clouds, documentation, open_inference, probes, score, tensorflow_serving
 from service.reader import Reader
 from service.reading import Reading
 from service.refusals import Refusals
+from service.safety_headers import safety_headers
 from service.schemas import ErrorAnswer
 from service.scoring import Scoring
 from service.settings import Settings, SettingsError
+from service.tls import Tls
 
 if TYPE_CHECKING:
     from service.protocols.open_inference_grpc import GrpcServer
@@ -35,7 +38,9 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
-def create_app(settings: Settings, lineup: LineUp, metrics: Metrics, lifecycle: Lifecycle) -> Entrance:
+def create_app(
+    settings: Settings, lineup: LineUp, metrics: Metrics, lifecycle: Lifecycle, tls: Tls | None = None
+) -> Entrance:
     """The service's ASGI application.
 
     Args:
@@ -43,23 +48,34 @@ def create_app(settings: Settings, lineup: LineUp, metrics: Metrics, lifecycle: 
         lineup: The served model; started and stopped with the application.
         metrics: Where everything is counted.
         lifecycle: Says when the process is to stop.
+        tls: For gRPC, as for HTTP; None for neither.
 
     Raises:
-        SettingsError: There is to be gRPC, but not its extra, or not its port.
+        SettingsError: There is to be gRPC, but not its extra, or not its port; or the file of keys is not right.
     """
     intake = Intake(
         settings.max_waiting_bytes,
         settings.max_turn_seconds,
         # The other half is for those whose turn has come by then: what is worked on is not refused afterwards.
         is_model_busy=lambda: lineup.num_waiting > settings.max_waiting_sequences // 2,
+        observe=metrics.stage_seconds.labels("turn").observe,
     )
     reader, refusals = Reader(), Refusals(metrics)
     metrics.waiting_bytes.set_function(lambda: intake.waiting_bytes)
     scoring = Scoring(settings, lineup, metrics, intake, reader)
+    guard = None
+    if settings.api_keys_file is not None:
+        guard = Guard(KeyFile(settings.api_keys_file, metrics), settings, metrics)
     grpc_server = None
     if settings.grpc_port is not None:
         grpc_server = _grpc_server(
-            settings, lineup, metrics=metrics, intake=intake, lifecycle=lifecycle, scoring=scoring
+            settings,
+            lineup,
+            metrics=metrics,
+            lifecycle=lifecycle,
+            scoring=scoring,
+            guard=guard,
+            tls=tls,
         )
 
     @asynccontextmanager
@@ -67,9 +83,12 @@ def create_app(settings: Settings, lineup: LineUp, metrics: Metrics, lifecycle: 
         await lineup.start()
         if grpc_server is not None:
             await grpc_server.start()
+        following = None if guard is None else asyncio.create_task(guard.follow())
         try:
             yield
         finally:
+            if following is not None:
+                following.cancel()
             if grpc_server is not None:
                 await grpc_server.stop()
             await _stop(lineup, settings.drain_timeout_seconds)
@@ -80,6 +99,8 @@ def create_app(settings: Settings, lineup: LineUp, metrics: Metrics, lifecycle: 
         version="1",
         description="Event sequences in, calibrated risks out.",
         lifespan=lifespan,
+        openapi_url=None,
+        docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
         responses={"default": {"model": ErrorAnswer, "description": "Every answer that is no success."}},
@@ -91,22 +112,39 @@ def create_app(settings: Settings, lineup: LineUp, metrics: Metrics, lifecycle: 
         catalogue.create_router(settings, lineup),
         open_inference.create_router(settings, lineup, lifecycle, scoring),
         probes.create_router(lineup, metrics, lifecycle),
+        documentation.create_router(settings),
     )
     for router in routers:
         app.include_router(router)
-    app.add_api_route("/", _read_root, include_in_schema=False)
     open_inference.document(app)
     tensorflow_serving.document(app)
     openapi.complete(app, settings)
+    if settings.docs:
+        documentation.add_document(app)
     _add_error_handlers(app, refusals)
     direct_routes = [route for router in routers for route in router.routes if isinstance(route, DirectRoute)]
-    return Entrance(app, direct_routes=direct_routes, metrics=metrics, refusals=refusals, lifecycle=lifecycle)
+    return Entrance(
+        app,
+        direct_routes=direct_routes,
+        metrics=metrics,
+        refusals=refusals,
+        lifecycle=lifecycle,
+        headers=safety_headers(settings),
+        guard=guard,
+    )
 
 
 def _grpc_server(
-    settings: Settings, lineup: LineUp, *, metrics: Metrics, intake: Intake, lifecycle: Lifecycle, scoring: Scoring
+    settings: Settings,
+    lineup: LineUp,
+    *,
+    metrics: Metrics,
+    lifecycle: Lifecycle,
+    scoring: Scoring,
+    guard: Guard | None,
+    tls: Tls | None,
 ) -> "GrpcServer":
-    # The process that reads large bodies needs nothing of gRPC, which would complain about its start.
+    # The process that reads large bodies inherits nothing of gRPC, which would complain about its start.
     os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "false")
     try:
         from service.protocols.open_inference_grpc import GrpcServer  # noqa: PLC0415  an extra
@@ -115,7 +153,15 @@ def _grpc_server(
             "Wrong settings: SEQRISK_GRPC_PORT: Expected gRPC, which comes with the extra `grpc`. "
             f"Received: {error}. Install seqrisk[grpc], or leave the variable out."
         ) from error
-    return GrpcServer(settings, lineup, metrics=metrics, intake=intake, lifecycle=lifecycle, scoring=scoring)
+    return GrpcServer(
+        settings,
+        lineup,
+        metrics=metrics,
+        lifecycle=lifecycle,
+        scoring=scoring,
+        guard=guard,
+        tls=tls,
+    )
 
 
 async def _stop(lineup: LineUp, timeout_seconds: float) -> None:
@@ -126,13 +172,6 @@ async def _stop(lineup: LineUp, timeout_seconds: float) -> None:
         logger.warning("The model is still at work %.0f s after it was told to stop; not waiting.", timeout_seconds)
 
 
-async def _read_root(request: Request) -> Response:
-    """A browser is led to the documentation; a client of KServe asks here whether the process is alive."""
-    if "text/html" in request.headers.get("accept", ""):
-        return RedirectResponse("/docs")
-    return JSONResponse({"status": "alive"})
-
-
 def _add_error_handlers(app: FastAPI, refusals: Refusals) -> None:
     @app.exception_handler(ServiceError)
     async def on_service_error(request: Request, error: ServiceError) -> Response:
@@ -140,7 +179,7 @@ def _add_error_handlers(app: FastAPI, refusals: Refusals) -> None:
 
     @app.exception_handler(HTTPStatus.NOT_FOUND)
     async def on_unknown_path(request: Request, _: HTTPException) -> Response:
-        expected = "Expected a path of this service, as listed at /docs"
+        expected = "Expected a path of this service, as its documentation lists them"
         return refusals.answer(request.scope, UnknownPathError(f"{expected}. Received: {received(request.url.path)}."))
 
     @app.exception_handler(HTTPStatus.METHOD_NOT_ALLOWED)

@@ -28,7 +28,7 @@ __all__ = ["BatchReport", "Batcher", "Run", "Scores"]
 
 SLOT_NICENESS = 5
 
-Run = Callable[[NDArray[np.int32], NDArray[np.float32]], tuple[NDArray[np.float32], NDArray[np.float32]]]
+Run = Callable[..., tuple[NDArray[np.float32], NDArray[np.float32]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +56,9 @@ class Batcher:
     wait, the event loop makes the call itself, as soon as it has nothing more to read.
 
     Args:
-        run: The model: event ids int32 and elapsed minutes float32, both (batch, time) in exactly a bucket's shape, to
-            risk and auxiliary risk, both float32 (batch,). Several slots call it side by side.
+        run: The model: event ids int32 and elapsed minutes float32, both (batch, time) in exactly a bucket's shape, and
+            the further inputs of `EncodedBatch` in their order, to risk and auxiliary risk, both float32 (batch,).
+            Several slots call it side by side.
         buckets: The shapes `run` takes.
         slots: Calls made side by side.
         max_waiting_sequences: Sequences that may wait for a slot.
@@ -239,9 +240,9 @@ class Batcher:
         is_failed = False
         started_at = monotonic()
         try:
-            event_ids, elapsed_minutes = call.arrays()
-            num_events = int(np.count_nonzero(event_ids[: call.num_rows]))
-            faults = call.deliver(*self._run(event_ids, elapsed_minutes))
+            arrays = call.arrays()
+            num_events = int(np.count_nonzero(arrays[0][: call.num_rows]))
+            faults = call.deliver(*self._run(*arrays))
         except Exception as fault:
             is_failed = True
             faults = dict.fromkeys(call.pieces, fault)

@@ -8,7 +8,7 @@ BatchReport    what a call was like
 import asyncio
 import math
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -85,8 +85,8 @@ class Call:
     batch: int
     time: int
 
-    def arrays(self) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-        """Event ids int32 and elapsed minutes float32, both (batch, time).
+    def arrays(self) -> tuple[NDArray[Any], ...]:
+        """Event ids int32 and elapsed minutes float32, both (batch, time), and the model's further inputs, if any.
 
         A row nobody asked for is one unknown event just now: a model never meets a sequence without events.
         """
@@ -101,7 +101,27 @@ class Call:
             elapsed_minutes[start:stop, :width] = request.batch.elapsed_minutes.take(rows, axis=0)[:, :width]
             start = stop
         event_ids[start:, 0] = UNKNOWN_ID
-        return event_ids, elapsed_minutes
+        # A request without rows is in no call, and one model scores them all.
+        further = next(iter(self.pieces)).batch.further
+        if not further:
+            return event_ids, elapsed_minutes
+        return event_ids, elapsed_minutes, *(self._of_input(name, array) for name, array in further.items())
+
+    def _of_input(self, name: str, of_first: NDArray[Any]) -> NDArray[Any]:
+        """A further input of all rows, (batch, time) or (batch,), 0 in a row nobody asked for."""
+        shape = (self.batch, self.time) if of_first.ndim == 2 else (self.batch,)
+        array = np.zeros(shape, of_first.dtype)
+        start = 0
+        for request, rows in self.pieces.items():
+            stop = start + len(rows)
+            of_request = request.batch.further[name].take(rows, axis=0)
+            if of_first.ndim == 2:
+                width = min(self.time, of_request.shape[1])
+                array[start:stop, :width] = of_request[:, :width]
+            else:
+                array[start:stop] = of_request
+            start = stop
+        return array
 
     def deliver(self, risk: NDArray[np.float32], auxiliary_risk: NDArray[np.float32]) -> dict[Request, Exception]:
         """Give each request its part of the model's answer.

@@ -4,6 +4,7 @@ is_canary     whether a sequence is one of those
 Challenger    scores what the champion has answered, off everyone's way
 """
 
+import asyncio
 import logging
 import math
 import random
@@ -17,6 +18,7 @@ from queue import Empty, Full, Queue
 import numpy as np
 from numpy.typing import NDArray
 
+from models.further_inputs import FurtherValues
 from models.manifest import Band
 from models.sequences import EncodedBatch, EventType
 from service.agreement import Agreement
@@ -24,12 +26,18 @@ from service.batcher import Scores
 from service.errors import ModelFaultError, ServiceError
 from service.live_model import LiveModel
 from service.metrics import Metrics
+from service.niceness import BESIDE_TRAFFIC, be_nice
+from service.score_request import Histories
 from service.settings import Settings
 
 logger = logging.getLogger(__name__)
 
 # A second's work or so: what waits longer than that is better dropped.
 _MOST_WAITING_REQUESTS = 64
+# About 100 MB, where each event is an object of its own.
+_MOST_WAITING_EVENTS = 1_000_000
+# Encoding so many takes about a millisecond.
+_FEW_EVENTS = 10_000
 
 
 def is_canary(sequence_id: str | None, share: float) -> bool:
@@ -46,10 +54,11 @@ def is_canary(sequence_id: str | None, share: float) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class _Job:
-    """Histories, and what the champion answered: risks float32 (batch,)."""
+    """A request, and what the champion answered to the sequences at `places`: risks float32 (batch,)."""
 
-    event_types: Sequence[Sequence[EventType]]
-    elapsed_minutes: Sequence[Sequence[float]]
+    histories: Histories
+    places: Sequence[int]
+    num_events: int
     risks: NDArray[np.float32]
     bands: Sequence[Band]
 
@@ -69,6 +78,9 @@ class Challenger:
         self._settings = settings
         self._metrics = metrics
         self._jobs: Queue[_Job | None] = Queue(_MOST_WAITING_REQUESTS)
+        # Those of the request at work included. The lock guards the sum.
+        self._num_events = 0
+        self._lock = threading.Lock()
         self._thread = threading.Thread(target=self._work, name="challenger", daemon=True)
         self._thread.start()
         metrics.challenger_rank_correlation.set_function(self.agreement.rank_correlation)
@@ -78,21 +90,28 @@ class Challenger:
         """Its number."""
         return self.model.manifest.version
 
-    def answers(self, sequence_id: str | None, elapsed_minutes: Sequence[float]) -> bool:
-        """Whether it answers for a sequence that the champion takes."""
+    def canaries(self, histories: Histories) -> list[int]:
+        """The places of the sequences that it answers for, of a request that the champion takes."""
         share = self._settings.canary_share
-        return share > 0 and is_canary(sequence_id, share) and self._takes(elapsed_minutes)
+        if not share:
+            return []
+        return [
+            place
+            for place, sequence_id in enumerate(histories.ids)
+            if is_canary(sequence_id, share) and self._takes(histories.elapsed_minutes[place])
+        ]
 
     async def answer(
-        self,
-        event_types: Sequence[Sequence[EventType]],
-        elapsed_minutes: Sequence[Sequence[float]],
-        deadline: float | None,
+        self, histories: Histories, places: Sequence[int], num_events: int, deadline: float | None
     ) -> tuple[EncodedBatch, Scores]:
-        """Score canaries; errors are those of `Batcher.score`."""
-        batch = self.model.encode(event_types, elapsed_minutes)
+        """Score the canaries at `places` of a request with `num_events`; errors are those of `Batcher.score`."""
+        if num_events > _FEW_EVENTS:
+            # In a thread, which takes turns with the event loop.
+            batch = await asyncio.to_thread(self._encode, histories, places)
+        else:
+            batch = self._encode(histories, places)
         scores = await self.model.score(batch, deadline)
-        self._metrics.canary_sequences.inc(len(event_types))
+        self._metrics.canary_sequences.inc(len(places))
         return batch, scores
 
     def count_fallback(self, num_sequences: int, error: ServiceError) -> None:
@@ -104,27 +123,32 @@ class Challenger:
     def compare(
         self,
         champion: LiveModel,
-        event_types: Sequence[Sequence[EventType]],
-        elapsed_minutes: Sequence[Sequence[float]],
+        histories: Histories,
+        places: Sequence[int],
+        num_events: int,
         risks: NDArray[np.float32],
     ) -> None:
         """Score, some time later, what the champion has answered; never waits, and drops it where someone would.
 
         Args:
             champion: Who answered.
-            event_types: Of each sequence.
-            elapsed_minutes: Aligned with `event_types`.
-            risks: The champion's, float32 (batch,).
+            histories: The whole request.
+            places: Of the sequences it answered.
+            num_events: Of the whole request, which is kept until it is compared.
+            risks: The champion's, float32 (batch,), aligned with `places`.
         """
         if random.random() >= self._settings.shadow_share:  # noqa: S311  a sample, not a secret
             return
-        if champion.num_waiting:
+        if champion.num_waiting or not self._has_room(num_events):
             self._metrics.challenger_drops.inc()
             return
         try:
-            self._jobs.put_nowait(_Job(event_types, elapsed_minutes, risks, champion.manifest.bands))
+            self._jobs.put_nowait(_Job(histories, places, num_events, risks, champion.manifest.bands))
         except Full:
             self._metrics.challenger_drops.inc()
+            return
+        with self._lock:
+            self._num_events += num_events
 
     async def drain(self) -> None:
         """End the comparison, answer canaries that were accepted, accept nothing more."""
@@ -135,19 +159,45 @@ class Challenger:
         self._metrics.challenger_rank_correlation.set_function(lambda: math.nan)
         await self.model.drain()
 
+    def _has_room(self, num_events: int) -> bool:
+        """Whether so many more events may wait; a request alone always may."""
+        return not self._num_events or self._num_events + num_events <= _MOST_WAITING_EVENTS
+
+    def _encode(self, histories: Histories, places: Sequence[int]) -> EncodedBatch:
+        return self.model.encode(*_at(histories, places))
+
     def _takes(self, elapsed_minutes: Sequence[float]) -> bool:
         """Whether a sequence that the champion takes is one for it, too: with more events, it looks further back."""
         manifest = self.model.manifest
         return elapsed_minutes[max(0, len(elapsed_minutes) - manifest.max_events)] <= manifest.max_elapsed_minutes
 
     def _work(self) -> None:
+        be_nice(BESIDE_TRAFFIC)
         while (job := self._jobs.get()) is not None:
-            if not all(map(self._takes, job.elapsed_minutes)):
-                self._metrics.challenger_drops.inc()
-                continue
             try:
-                risks = self.model.risks(self.model.encode(job.event_types, job.elapsed_minutes))
-                self.agreement.observe(job.risks, job.bands, risks, self.model.manifest.bands)
+                self._compare(job)
             except Exception:
                 self._metrics.challenger_errors.inc()
                 logger.exception("The challenger failed over a request that the champion has answered.")
+            with self._lock:
+                self._num_events -= job.num_events
+
+    def _compare(self, job: _Job) -> None:
+        # Here, in its thread, what came as tensors becomes histories: that takes far longer than to keep them.
+        event_types, elapsed_minutes, further = _at(job.histories, job.places)
+        if not all(map(self._takes, elapsed_minutes)):
+            self._metrics.challenger_drops.inc()
+            return
+        risks = self.model.risks(self.model.encode(event_types, elapsed_minutes, further))
+        self.agreement.observe(job.risks, job.bands, risks, self.model.manifest.bands)
+
+
+def _at(
+    histories: Histories, places: Sequence[int]
+) -> tuple[Sequence[Sequence[EventType]], Sequence[Sequence[float]], Sequence[FurtherValues]]:
+    """Event types, elapsed minutes and what else is known of the sequences at `places`."""
+    return (
+        [histories.event_types[place] for place in places],
+        [histories.elapsed_minutes[place] for place in places],
+        [histories.further[place] for place in places] if histories.further else (),
+    )

@@ -44,7 +44,8 @@ class Client:
         timeout_seconds: For all answers to one call.
         max_sequences: Most in one request; more are sent in several.
         max_body_bytes: Longest request, unless one sequence alone is longer.
-        headers: Sent along, such as a key.
+        api_key: Sent along, where the service asks for one.
+        headers: Sent along.
     """
 
     def __init__(
@@ -54,9 +55,10 @@ class Client:
         timeout_seconds: float = TIMEOUT_SECONDS,
         max_sequences: int = MAX_SEQUENCES,
         max_body_bytes: int = MAX_BODY_BYTES,
+        api_key: str | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> None:
-        self._http = httpx.Client(base_url=url, headers=headers)
+        self._http = httpx.Client(base_url=url, headers=_with_key(headers, api_key))
         self._timeout_seconds = timeout_seconds
         self._max_sequences = max_sequences
         self._max_body_bytes = max_body_bytes
@@ -118,7 +120,8 @@ class AsyncClient:
         max_sequences: Most in one request; more are sent in several.
         max_body_bytes: Longest request, unless one sequence alone is longer.
         max_concurrent: Most requests of one call at a time.
-        headers: Sent along, such as a key.
+        api_key: Sent along, where the service asks for one.
+        headers: Sent along.
     """
 
     def __init__(
@@ -129,9 +132,10 @@ class AsyncClient:
         max_sequences: int = MAX_SEQUENCES,
         max_body_bytes: int = MAX_BODY_BYTES,
         max_concurrent: int = MAX_CONCURRENT,
+        api_key: str | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> None:
-        self._http = httpx.AsyncClient(base_url=url, headers=headers)
+        self._http = httpx.AsyncClient(base_url=url, headers=_with_key(headers, api_key))
         self._timeout_seconds = timeout_seconds
         self._max_sequences = max_sequences
         self._max_body_bytes = max_body_bytes
@@ -184,3 +188,7 @@ class AsyncClient:
             except httpx.RequestError as failure:
                 exchange.settle(failure)
         return exchange.answer
+
+
+def _with_key(headers: Mapping[str, str] | None, api_key: str | None) -> dict[str, str]:
+    return dict(headers or {}) | ({} if api_key is None else {"Authorization": f"Bearer {api_key}"})

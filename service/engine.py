@@ -2,19 +2,23 @@
 
 DeviceError           the device asked for is not there
 SignatureError        the artifact does not answer as the contract says
+GraphError            TensorFlow can make nothing of the artifact's graph
 UnknownBucketError    nothing is compiled for these arrays
 Programs              what was compiled so far in this process
+choose_device         where an engine runs
 Engine                the artifact, compiled
 """
 
 import logging
+import math
 import os
 import threading
 import timeit
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from queue import Empty, SimpleQueue
-from typing import Literal
+from typing import Any, Literal
 
 # TensorFlow reads this while it is imported; its C++ log lines are not ours and would break structured logs.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -25,17 +29,42 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from models.further_inputs import FurtherInput
+from service.artifact_fault import ArtifactFaultError
 from service.buckets import Buckets
 from service.graph_digest import graph_digest
 from service.settings import SettingsError
 
-_INPUTS = {"event_ids", "elapsed_minutes"}
 _OUTPUTS = {"risk", "auxiliary_risk"}
 _TIMED_CALLS = 5
+# What TensorFlow says of a graph that it cannot read or compile. It has other words for a machine in trouble.
+_GRAPH_FAULTS = (
+    tf.errors.DataLossError,
+    tf.errors.InvalidArgumentError,
+    tf.errors.NotFoundError,
+    tf.errors.UnimplementedError,
+    LookupError,
+    TypeError,
+    ValueError,
+)
 
 logger = logging.getLogger(__name__)
 
-_Program = Callable[[NDArray[np.int32], NDArray[np.float32], Sequence[tf.Tensor]], NDArray[np.float32]]
+Arrays = tuple[NDArray[Any], ...]
+
+
+class _Program:
+    """A compiled function, and the seconds of its quickest timed call, whichever engine made it."""
+
+    def __init__(self, function: tf.types.experimental.ConcreteFunction) -> None:
+        self._function = function
+        self.quickest_seconds = math.inf
+
+    def __call__(self, arrays: Arrays, weights: Sequence[tf.Tensor]) -> NDArray[np.float32]:
+        # The operation a concrete function's own call ends in, without the 0.2 ms of Python in front of it.
+        (risks,) = tf.raw_ops.StatefulPartitionedCall(args=[*arrays, *weights], Tout=[tf.float32], f=self._function)
+        return risks.numpy()
+
 
 Programs = dict[tuple[str, int, int], _Program]
 """Compiled programs by their graph, batch and time. Weights are arguments of a program, so all versions with
@@ -46,8 +75,12 @@ class DeviceError(SettingsError):
     """The device asked for is not there."""
 
 
-class SignatureError(RuntimeError):
+class SignatureError(ArtifactFaultError):
     """The artifact's serving signature is not the contract's."""
+
+
+class GraphError(ArtifactFaultError):
+    """TensorFlow can make nothing of the artifact's graph: it cannot be read, or not be compiled."""
 
 
 class UnknownBucketError(ValueError):
@@ -68,10 +101,12 @@ class Engine:
             warm up with it.
         compile_cache_directory: Where compiled programs outlive the process; None keeps none.
         on_compile: Called each time a program is traced, so that a count of it proves that no request ever compiles.
+        further_inputs: What the artifact's manifest declares.
 
     Raises:
         DeviceError: `device` is `gpu` and there is none.
         SignatureError: The signature has other inputs or outputs than the contract's.
+        GraphError: TensorFlow cannot load it; `warm_up` raises it where it cannot compile it.
     """
 
     def __init__(
@@ -84,18 +119,21 @@ class Engine:
         programs: Programs | None = None,
         compile_cache_directory: Path | None = None,
         on_compile: Callable[[], None],
+        further_inputs: Sequence[FurtherInput] = (),
     ) -> None:
         _configure_process(slots, compile_cache_directory)
-        self._device = _choose_device(device)
+        self._device = choose_device(device)
         self._buckets = buckets
         self._slots = slots
         self._on_compile = on_compile
-        with tf.device(self._device):
+        self._further = tuple(further_inputs)
+        with tf.device(self._device), _blaming_the_artifact():
             model = tf.saved_model.load(str(directory))
-        self._signature = _signature(model, directory)
+        self._inputs = ("event_ids", "elapsed_minutes", *(one.name for one in self._further))
+        self._signature = _signature(model, directory, set(self._inputs))
         # All that stays of the model: the rest is a few ten thousand objects in cycles, for the collector to take.
         self._weights = list(self._signature.captured_inputs)
-        self._graph = _graph(self._signature)
+        self._graph = f"{_graph(self._signature)} {self._inputs}"
         self._compiled: Programs = {} if programs is None else programs
         self._programs: dict[tuple[int, ...], _Program] = {}
 
@@ -114,7 +152,9 @@ class Engine:
         def compile_next() -> None:
             try:
                 while not faults:
-                    self._warm_up_bucket(*shapes.get_nowait())
+                    shape = shapes.get_nowait()
+                    with _blaming_the_artifact():
+                        self._warm_up_bucket(*shape)
                     on_progress(len(self._programs))
             except Empty:
                 pass
@@ -133,25 +173,32 @@ class Engine:
         del self._signature
 
     def quick_rows(self, seconds: float) -> list[int]:
-        """For each of the buckets' times, the largest warm batch that a call scores within `seconds`; else 0."""
+        """For each of the buckets' times, the largest warm batch that a call scores within `seconds`; else 0.
+
+        What a program took at best counts, in this engine or one before: timed beside traffic, all would seem slow.
+        """
         return [
             max((batch for batch in self._buckets.batches if self._call_seconds(batch, time) <= seconds), default=0)
             for time in self._buckets.times
         ]
 
     def _call_seconds(self, batch: int, time: int) -> float:
-        arrays = np.ones((batch, time), np.int32), np.zeros((batch, time), np.float32)
+        arrays = self._any_arrays(batch, time)
         # The quickest of a few: what else the machine does meanwhile is not the call's.
-        return min(timeit.repeat(lambda: self.run(*arrays), number=1, repeat=_TIMED_CALLS))
+        seconds = min(timeit.repeat(lambda: self.run(*arrays), number=1, repeat=_TIMED_CALLS))
+        program = self._programs[batch, time]
+        program.quickest_seconds = min(program.quickest_seconds, seconds)
+        return program.quickest_seconds
 
     def run(
-        self, event_ids: NDArray[np.int32], elapsed_minutes: NDArray[np.float32]
+        self, event_ids: NDArray[np.int32], elapsed_minutes: NDArray[np.float32], *further: NDArray[Any]
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Score one batch. Any number of threads may call; the GIL is released while the device works.
 
         Args:
             event_ids: int32 (batch, time), exactly a bucket's shape, at least one event in each row.
             elapsed_minutes: float32 (batch, time).
+            *further: The further inputs in the manifest's order, (batch, time) or (batch,).
 
         Returns:
             Risk and auxiliary risk, both float32 (batch,).
@@ -160,41 +207,60 @@ class Engine:
             UnknownBucketError: The arrays differ in shape, or theirs is no warm bucket's.
         """
         program = self._programs.get(event_ids.shape)
-        if program is None or elapsed_minutes.shape != event_ids.shape:
+        is_shaped = program is not None and elapsed_minutes.shape == event_ids.shape
+        if program is None or not is_shaped or (self._further and not self._are_shaped(further, *event_ids.shape)):
+            shapes = [array.shape for array in (event_ids, elapsed_minutes, *further)]
             raise UnknownBucketError(
-                f"Expected two arrays of the shape of a warm bucket, one of {sorted(self._programs)}. "
-                f"Received: {event_ids.shape} and {elapsed_minutes.shape}."
+                f"Expected arrays of the shape of a warm bucket, one of {sorted(self._programs)}. Received: {shapes}."
             )
-        risk, auxiliary_risk = program(event_ids, elapsed_minutes, self._weights)
+        risk, auxiliary_risk = program((event_ids, elapsed_minutes, *further), self._weights)
         return risk, auxiliary_risk
 
     def _warm_up_bucket(self, batch: int, time: int) -> None:
         key = (self._graph, batch, time)
         if key not in self._compiled:
-            self._compiled[key] = _compile(self._signature, self._device, (batch, time), self._on_compile)
+            inputs = dict(zip(self._inputs, self._any_arrays(batch, time), strict=True))
+            self._compiled[key] = _compile(self._signature, self._device, inputs, self._on_compile)
         program = self._compiled[key]
-        program(np.ones((batch, time), np.int32), np.zeros((batch, time), np.float32), self._weights)
+        program(self._any_arrays(batch, time), self._weights)
         self._programs[batch, time] = program
+
+    def _any_arrays(self, batch: int, time: int) -> Arrays:
+        """Sequences of a bucket's shape: what is in them does not matter."""
+        shapes = {"event": (batch, time), "sequence": (batch,)}
+        further = (np.zeros(shapes[one.per], one.dtype) for one in self._further)
+        return np.ones((batch, time), np.int32), np.zeros((batch, time), np.float32), *further
+
+    def _are_shaped(self, further: Arrays, batch: int, time: int) -> bool:
+        return [array.shape for array in further] == [
+            (batch, time) if one.per == "event" else (batch,) for one in self._further
+        ]
 
 
 def _compile(
     signature: tf.types.experimental.ConcreteFunction,
     device: str,
-    shape: tuple[int, int],
+    inputs: Mapping[str, NDArray[Any]],
     on_compile: Callable[[], None],
 ) -> _Program:
-    """A signature as a program for one shape, with its weights as arguments; XLA compiles it when it first runs."""
+    """A signature as a program for inputs of these shapes, in this order, with its weights as arguments behind them.
+
+    XLA compiles it when it first runs.
+    """
     weights = [tf.TensorSpec(weight.shape, weight.dtype) for weight in signature.captured_inputs]
-    specification = (tf.TensorSpec(shape, tf.int32), tf.TensorSpec(shape, tf.float32), *weights)
+    specification = (*(tf.TensorSpec(array.shape, array.dtype) for array in inputs.values()), *weights)
+    # Names alone: what a program refers to lives as long as the process.
+    names = tuple(inputs)
     outputs = sorted(signature.structured_outputs)
     output_types = [signature.structured_outputs[output].dtype for output in outputs]
 
     @tf.function(input_signature=specification, jit_compile=True, autograph=False)
-    def compiled(event_ids: tf.Tensor, elapsed_minutes: tf.Tensor, *weights: tf.Tensor) -> tf.Tensor:
+    def compiled(*arguments: tf.Tensor) -> tf.Tensor:
         on_compile()
+        by_name, weights = dict(zip(names, arguments, strict=False)), arguments[len(names) :]
         # Below a signature is a function of its inputs, then its weights; inputs and outputs are in order of name.
         answers = tf.raw_ops.StatefulPartitionedCall(
-            args=[elapsed_minutes, event_ids, *weights], Tout=output_types, f=signature
+            args=[*(by_name[name] for name in sorted(names)), *weights], Tout=output_types, f=signature
         )
         answer = dict(zip(outputs, answers, strict=True))
         # One tensor, so that one copy brings both back from the device.
@@ -205,18 +271,18 @@ def _compile(
         with tf.device(device):
             return compiled(*arguments)
 
-    function = placed.get_concrete_function()
+    return _Program(placed.get_concrete_function())
 
-    def program(
-        event_ids: NDArray[np.int32], elapsed_minutes: NDArray[np.float32], weights: Sequence[tf.Tensor]
-    ) -> NDArray[np.float32]:
-        # The operation a concrete function's own call ends in, without the 0.2 ms of Python in front of it.
-        (risks,) = tf.raw_ops.StatefulPartitionedCall(
-            args=[event_ids, elapsed_minutes, *weights], Tout=[tf.float32], f=function
-        )
-        return risks.numpy()
 
-    return program
+@contextmanager
+def _blaming_the_artifact() -> Iterator[None]:
+    try:
+        yield
+    except _GRAPH_FAULTS as error:
+        raise GraphError(
+            "Expected a graph that TensorFlow can load and compile. "
+            f"Received: {type(error).__name__}: {str(error).partition(chr(10))[0]}"
+        ) from error
 
 
 def _configure_process(slots: int, compile_cache_directory: Path | None) -> None:
@@ -235,7 +301,12 @@ def _configure_process(slots: int, compile_cache_directory: Path | None) -> None
         logger.info("TensorFlow was in use before the engine; it keeps the threads it has.")
 
 
-def _choose_device(device: Literal["auto", "cpu", "gpu"]) -> str:
+def choose_device(device: Literal["auto", "cpu", "gpu"]) -> str:
+    """The device an engine runs on, as TensorFlow calls it; whichever is not chosen is left alone.
+
+    Raises:
+        DeviceError: `device` is `gpu` and there is none.
+    """
     gpus = tf.config.list_physical_devices("GPU")
     if device == "gpu" and not gpus:
         raise DeviceError(
@@ -250,14 +321,14 @@ def _choose_device(device: Literal["auto", "cpu", "gpu"]) -> str:
     return "/GPU:0"
 
 
-def _signature(model: tf.Module, directory: Path) -> tf.types.experimental.ConcreteFunction:
+def _signature(model: tf.Module, directory: Path, expected: set[str]) -> tf.types.experimental.ConcreteFunction:
     signature = model.signatures.get("serving_default")
     if signature is None:
         raise SignatureError(f"Expected the signature serving_default in {directory}. Received: {[*model.signatures]}.")
     inputs, outputs = set(signature.structured_input_signature[1]), set(signature.structured_outputs)
-    if inputs != _INPUTS or not outputs >= _OUTPUTS:
+    if inputs != expected or not outputs >= _OUTPUTS:
         raise SignatureError(
-            f"Expected a signature from {sorted(_INPUTS)} to {sorted(_OUTPUTS)} in {directory}. "
+            f"Expected a signature from {sorted(expected)} to {sorted(_OUTPUTS)} in {directory}. "
             f"Received: from {sorted(inputs)} to {sorted(outputs)}."
         )
     return signature

@@ -18,7 +18,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
-from service.errors import ServiceError
+from service.errors import ServiceError, UnexpectedError
+from service.guard import Admission, Guard
 from service.lifecycle import Lifecycle
 from service.logs import REQUEST_ID
 from service.metrics import Metrics
@@ -52,6 +53,8 @@ class Entrance:
         metrics: Where requests are counted.
         refusals: Turns errors of direct routes into answers.
         lifecycle: Says when the process is to stop.
+        headers: Of every answer, beside its own.
+        guard: Says who is let in; None for everybody.
     """
 
     def __init__(
@@ -62,11 +65,15 @@ class Entrance:
         metrics: Metrics,
         refusals: Refusals,
         lifecycle: Lifecycle,
+        headers: Iterable[tuple[bytes, bytes]] = (),
+        guard: Guard | None = None,
     ) -> None:
         self.app = app
         self._routes = {(method, route.path): route for route in direct_routes for method in route.methods or ()}
         self._refusals = refusals
         self._lifecycle = lifecycle
+        self._headers = tuple(headers)
+        self._guard = guard
         self._counts = _Counts(metrics)
         self._num_inside = 0
         metrics.requests_in_flight.set_function(lambda: self._num_inside)
@@ -88,20 +95,30 @@ class Entrance:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] = headers = [*message.get("headers", ()), (b"x-request-id", request_id)]
+                own_headers = message.get("headers", ())
+                message["headers"] = headers = [*own_headers, (b"x-request-id", request_id), *self._headers]
                 if self._lifecycle.is_stopping and (b"connection", b"close") not in headers:
                     headers.append((b"connection", b"close"))
             await send(message)
 
         self._num_inside += 1
+        admission: Admission | None = None
         try:
             route = self._routes.get((scope["method"], scope["path"]))
+            if route is not None:
+                scope["route"] = route
+            if self._guard is not None:
+                admission = self._guard.enter(scope)
             if route is None:
                 await self.app(scope, receive, send_with_id)
             else:
-                scope["route"] = route
                 await self._call(route.endpoint, scope, receive, send_with_id)
+        except ServiceError as refusal:
+            # The guard's: those of routes are answered where they are raised.
+            await self._refusals.answer(scope, refusal)(scope, receive, send_with_id)
         finally:
+            if admission is not None:
+                admission.leave()
             self._num_inside -= 1
             seconds = perf_counter() - started_at
             self._counts.add(route_template(scope), scope["method"], status, seconds)
@@ -131,7 +148,7 @@ class Entrance:
 
 def unexpected() -> ServiceError:
     """What a client is told of a failure that is nobody's business outside."""
-    return ServiceError("The service failed over this request; its log says why.")
+    return UnexpectedError()
 
 
 class _Counts:

@@ -9,7 +9,7 @@ ServiceError
 
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import ClassVar
+from typing import ClassVar, Self
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +35,9 @@ class ServiceError(Exception):
 
     status: ClassVar[HTTPStatus] = HTTPStatus.INTERNAL_SERVER_ERROR
     code: ClassVar[str] = "internal_error"
-    retry_after_seconds: ClassVar[int | None] = None
+    retry_after_seconds: int | None = None
     closes_connection: ClassVar[bool] = False
+    challenge: ClassVar[str | None] = None
 
     def __init__(self, message: str, details: tuple[Fault, ...] = ()) -> None:
         super().__init__(message)
@@ -44,11 +45,29 @@ class ServiceError(Exception):
         self.details = details
 
 
+class UnexpectedError(ServiceError):
+    """A failure that nobody has a word for."""
+
+    # The server ends the connection over it: who is not told sends the next request into a connection half closed.
+    closes_connection = True
+
+    def __init__(self, message: str = "The service failed over this request; its log says why.") -> None:
+        super().__init__(message)
+
+
 class MalformedJsonError(ServiceError):
     """The body is not JSON."""
 
     status = HTTPStatus.BAD_REQUEST
     code = "malformed_json"
+
+
+class MalformedHttpError(ServiceError):
+    """What came is no request of HTTP."""
+
+    status = HTTPStatus.BAD_REQUEST
+    code = "malformed_http"
+    closes_connection = True
 
 
 class InvalidHeaderError(ServiceError):
@@ -95,6 +114,10 @@ class WrongElementError(InvalidTensorsError):
         self.tensor = tensor
         self.element = element
 
+    def __reduce__(self) -> tuple[type[Self], tuple[object, ...]]:
+        """For another process: exceptions are otherwise made anew from their message alone."""
+        return type(self), (self.message, self.details, self.tensor, self.element)
+
 
 class BodyTooLargeError(ServiceError):
     """The body is longer than the service accepts."""
@@ -132,6 +155,46 @@ class ClientGoneError(ServiceError):
 
     status = HTTPStatus.BAD_REQUEST
     code = "client_gone"
+
+
+class MissingKeyError(ServiceError):
+    """A key is needed, and there is none."""
+
+    status = HTTPStatus.UNAUTHORIZED
+    code = "missing_key"
+    challenge = 'Bearer realm="seqrisk"'
+
+
+class WrongKeyError(ServiceError):
+    """The key is not in the file of keys, or no longer."""
+
+    status = HTTPStatus.UNAUTHORIZED
+    code = "wrong_key"
+    challenge = 'Bearer realm="seqrisk", error="invalid_token"'
+
+
+class ForbiddenError(ServiceError):
+    """The key is right, and may do something else."""
+
+    status = HTTPStatus.FORBIDDEN
+    code = "forbidden"
+    challenge = 'Bearer realm="seqrisk", error="insufficient_scope"'
+
+
+class RateLimitedError(ServiceError):
+    """The key's sequences came faster than its rate; each error says when there will be room."""
+
+    status = HTTPStatus.TOO_MANY_REQUESTS
+    code = "rate_limited"
+    retry_after_seconds = 1
+
+
+class ConcurrencyLimitedError(ServiceError):
+    """As many requests of the key are being answered as may be."""
+
+    status = HTTPStatus.TOO_MANY_REQUESTS
+    code = "concurrency_limited"
+    retry_after_seconds = 1
 
 
 class UnknownPathError(ServiceError):

@@ -36,16 +36,16 @@ _SCORES: JsonValue = {
     "scores": [
         {
             "id": "INC0000468",
-            "risk": 0.36616918,
-            "auxiliary_risk": 0.62589127,
+            "risk": 0.40908086,
+            "auxiliary_risk": 0.57100511,
             "events_used": 3,
             "events_truncated": 0,
             "unknown_events": 0,
         },
         {
             "id": None,
-            "risk": 0.48756915,
-            "auxiliary_risk": 0.81111521,
+            "risk": 0.46628496,
+            "auxiliary_risk": 0.6859712,
             "events_used": 2,
             "events_truncated": 0,
             "unknown_events": 0,

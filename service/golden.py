@@ -5,15 +5,17 @@ verify                every example in every bucket
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from models.further_inputs import FurtherInputs, FurtherValues
 from models.manifest import Manifest
-from models.sequences import EventType, Vocabulary, encode
+from models.sequences import EncodedBatch, EventType, Vocabulary, encode
+from service.artifact_fault import ArtifactFaultError
 from service.batcher import Run
 from service.buckets import Buckets
 
 
-class GoldenExampleError(RuntimeError):
+class GoldenExampleError(ArtifactFaultError):
     """The model answered a golden example differently from its manifest."""
 
 
@@ -24,6 +26,7 @@ class _Expectation:
     name: str
     event_types: Sequence[EventType]
     elapsed_minutes: Sequence[float]
+    further: FurtherValues
     risk: float
     auxiliary_risk: float
 
@@ -50,6 +53,7 @@ def verify(run: Run, manifest: Manifest, vocabulary: Vocabulary, buckets: Bucket
                 f"golden example {number}",
                 example.event_types,
                 example.elapsed_minutes,
+                example.further,
                 example.risk,
                 example.auxiliary_risk,
             )
@@ -67,28 +71,25 @@ def _cut(run: Run, manifest: Manifest, vocabulary: Vocabulary, buckets: Buckets,
     """The latest `time` events of each golden example, and what the longest bucket answers to them."""
     expectations = []
     for number, example in enumerate(manifest.golden_examples, start=1):
-        event_types, elapsed_minutes = example.event_types[-time:], example.elapsed_minutes[-time:]
-        batch = buckets.batches[0]
-        encoded = encode(
-            [event_types] * batch, [elapsed_minutes] * batch, vocabulary, manifest.max_events, time=buckets.max_time
+        cut = _Expectation(
+            f"the latest {time} events of golden example {number}",
+            example.event_types[-time:],
+            example.elapsed_minutes[-time:],
+            {name: told[-time:] if isinstance(told, tuple) else told for name, told in example.further.items()},
+            risk=0.0,
+            auxiliary_risk=0.0,
         )
-        risk, auxiliary_risk = run(encoded.event_ids, encoded.elapsed_minutes)
-        name = f"the latest {time} events of golden example {number}"
-        expectations.append(_Expectation(name, event_types, elapsed_minutes, float(risk[0]), float(auxiliary_risk[0])))
+        encoded = _encode([cut] * buckets.batches[0], manifest, vocabulary, buckets.max_time)
+        risk, auxiliary_risk = run(*encoded.tensors.values())
+        expectations.append(replace(cut, risk=float(risk[0]), auxiliary_risk=float(auxiliary_risk[0])))
     return expectations
 
 
 def _verify_call(
     run: Run, expectations: Sequence[_Expectation], manifest: Manifest, vocabulary: Vocabulary, time: int
 ) -> None:
-    encoded = encode(
-        [expectation.event_types for expectation in expectations],
-        [expectation.elapsed_minutes for expectation in expectations],
-        vocabulary,
-        manifest.max_events,
-        time=time,
-    )
-    risk, auxiliary_risk = run(encoded.event_ids, encoded.elapsed_minutes)
+    encoded = _encode(expectations, manifest, vocabulary, time)
+    risk, auxiliary_risk = run(*encoded.tensors.values())
     for row, expectation in enumerate(expectations):
         for output, received, expected in (
             ("risk", float(risk[row]), expectation.risk),
@@ -102,3 +103,17 @@ def _verify_call(
                     f"of {len(expectations)} sequences of {time} events. "
                     "The model computes something else here than where it was made."
                 )
+
+
+def _encode(
+    expectations: Sequence[_Expectation], manifest: Manifest, vocabulary: Vocabulary, time: int
+) -> EncodedBatch:
+    encoded = encode(
+        [expectation.event_types for expectation in expectations],
+        [expectation.elapsed_minutes for expectation in expectations],
+        vocabulary,
+        manifest.max_events,
+        time=time,
+    )
+    inputs = FurtherInputs(manifest.further_inputs)
+    return inputs.complete(encoded, [expectation.further for expectation in expectations])

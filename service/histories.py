@@ -1,31 +1,32 @@
 """The rules of one history: from either form of a sequence to event types and elapsed minutes.
 
-Rules              what a sequence must obey
-BrokenRuleError    what it broke, and where
-read_history       a sequence as sent -> event types and elapsed minutes
+Rules            what a sequence must obey
+read_history     a sequence as sent -> event types and elapsed minutes
 check_num_events, check_minutes    the rules of the form without times
+latest_accepted  what counts as the future
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import KeysView, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from difflib import get_close_matches
+from datetime import datetime
 from itertools import pairwise
 
 import numpy as np
 
+from models.further_inputs import FurtherInput
 from models.manifest import Manifest
 from models.sequences import EventType, elapsed_minutes
-from service.errors import Fault
-from service.faults import pointer, received
-from service.schemas import MAX_TEXT_LENGTH, EventBody, SequenceBody
+from service.broken_rule import BrokenRuleError
+from service.faults import unknown_field
+from service.schemas import EventBody, SequenceBody
 from service.settings import Settings
+from service.times import in_future, microseconds, read_time, read_times
 
-_SEQUENCE_FIELDS = SequenceBody.__annotations__.keys()
-_EVENT_FIELDS = EventBody.__annotations__.keys()
-
-_EPOCH = datetime.fromtimestamp(0, UTC)
-_MICROSECOND = timedelta(microseconds=1)
+_EVERY_SEQUENCE_FIELD = SequenceBody.__annotations__.keys()
+_EVERY_EVENT_FIELD = EventBody.__annotations__.keys()
+# Of a model that is told of types and times alone.
+_SEQUENCE_FIELDS = {field: None for field in _EVERY_SEQUENCE_FIELD if field != "attributes"}.keys()
+_EVENT_FIELDS = {field: None for field in _EVERY_EVENT_FIELD if field != "attributes"}.keys()
 
 History = tuple[list[EventType], list[float]]
 
@@ -39,6 +40,7 @@ class Rules:
     max_events: int
     max_elapsed_minutes: float
     scores_between_events: bool
+    further: tuple[FurtherInput, ...] = ()
 
     @classmethod
     def of(cls, settings: Settings, manifest: Manifest) -> "Rules":
@@ -49,21 +51,13 @@ class Rules:
             max_events=manifest.max_events,
             max_elapsed_minutes=manifest.max_elapsed_minutes,
             scores_between_events=manifest.scores_between_events,
+            further=manifest.further_inputs,
         )
 
-
-class BrokenRuleError(Exception):
-    """A sequence breaks a rule.
-
-    Args:
-        place: JSON pointer from the sequence to the fault.
-        message: What was expected, what was received.
-    """
-
-    def __init__(self, place: str, message: str) -> None:
-        super().__init__(message)
-        self.place = place
-        self.message = message
+    @property
+    def has_clock(self) -> bool:
+        """Whether the model is told hour and weekday."""
+        return any(one.kind == "clock" for one in self.further)
 
 
 def read_history(sequence: SequenceBody, rules: Rules, now: datetime) -> History:
@@ -81,8 +75,7 @@ def read_history(sequence: SequenceBody, rules: Rules, now: datetime) -> History
         BrokenRuleError: At the first rule it breaks.
     """
     if not sequence.keys() <= _SEQUENCE_FIELDS:
-        fault = unknown_field(sequence, _SEQUENCE_FIELDS)
-        raise BrokenRuleError(fault.pointer, fault.message)
+        _refuse_unknown(sequence, _EVERY_SEQUENCE_FIELD if rules.further else _SEQUENCE_FIELDS, "")
     if "events" not in sequence:
         return _from_minutes(sequence, rules)
     if "event_types" in sequence or "elapsed_minutes" in sequence:
@@ -92,16 +85,9 @@ def read_history(sequence: SequenceBody, rules: Rules, now: datetime) -> History
     return _from_times(sequence, rules, now)
 
 
-def unknown_field(given: Mapping[str, object], known: Collection[str]) -> Fault:
-    """The fault of an object with a field that is not ours; a name too long to repeat is not pointed at."""
-    name = next(name for name in given if name not in known)
-    is_short = len(name) <= MAX_TEXT_LENGTH
-    # Comparing names takes seconds once one of them is as long as a body may be.
-    nearest = get_close_matches(name, known, n=1) if is_short else []
-    hint = f" Did you mean `{nearest[0]}`?" if nearest else ""
-    expected = ", ".join(f"`{field}`" for field in known)
-    place = pointer(name) if is_short else ""
-    return Fault(place, f"Expected only the fields {expected}. Received: {received(name)}.{hint}")
+def latest_accepted(rules: Rules, now: datetime) -> int:
+    """The moment from which on a time is in the future, in microseconds since 1970: clocks may differ a little."""
+    return microseconds(now) + round(rules.max_clock_skew_seconds * 1e6)
 
 
 def check_num_events(place: str, num_events: int, rules: Rules) -> None:
@@ -147,13 +133,19 @@ def check_minutes(minutes: list[float], num_events: int, rules: Rules) -> None:
     _check_largest("/elapsed_minutes/{}", minutes, rules, "Were seconds or milliseconds sent as minutes?")
 
 
+def _refuse_unknown(given: Mapping[str, object], known: KeysView[str], place: str) -> None:
+    if not given.keys() <= known:
+        field, message = unknown_field(given, known)
+        raise BrokenRuleError(f"{place}{field}", message)
+
+
 def _from_minutes(sequence: SequenceBody, rules: Rules) -> History:
     if "event_types" not in sequence or "elapsed_minutes" not in sequence:
         given = "only one of them" if "event_types" in sequence or "elapsed_minutes" in sequence else "neither"
         raise BrokenRuleError(
             "", f"Expected `event_types` with `elapsed_minutes`, or `events` with times. Received: {given}."
         )
-    if sequence.get("as_of") is not None:
+    if sequence.get("as_of") is not None and not rules.has_clock:
         raise BrokenRuleError(
             "/as_of",
             "Expected `as_of` only with `events`: elapsed minutes already end at the scoring moment. Received: both.",
@@ -169,10 +161,9 @@ def _from_times(sequence: SequenceBody, rules: Rules, now: datetime) -> History:
     check_num_events("/events", len(events), rules)
     for position, event in enumerate(events):
         if len(event) != len(_EVENT_FIELDS):
-            fault = unknown_field(event, _EVENT_FIELDS)
-            raise BrokenRuleError(f"/events/{position}{fault.pointer}", fault.message)
+            _refuse_unknown(event, _EVERY_EVENT_FIELD if rules.further else _EVENT_FIELDS, f"/events/{position}")
 
-    times = _read_times(events)
+    times = read_times(events)
     if times != sorted(times):
         position = next(k for k, (before, after) in enumerate(pairwise(times), start=1) if after < before)
         raise BrokenRuleError(
@@ -180,12 +171,12 @@ def _from_times(sequence: SequenceBody, rules: Rules, now: datetime) -> History:
             "Expected events in order of time, oldest first. "
             f"Received: {events[position]['time']} after {events[position - 1]['time']}.",
         )
-    latest = _microseconds(now) + round(rules.max_clock_skew_seconds * 1e6)
+    latest = latest_accepted(rules, now)
     if times[-1] > latest:
-        raise _in_future(f"/events/{len(times) - 1}/time", events[-1]["time"], now)
+        raise in_future(f"/events/{len(times) - 1}/time", events[-1]["time"], now)
     scored_at = _read_as_of(sequence, times[-1], rules)
     if scored_at > latest:
-        raise _in_future("/as_of", str(sequence.get("as_of")), now)
+        raise in_future("/as_of", str(sequence.get("as_of")), now)
 
     minutes: list[float] = elapsed_minutes(np.array(times, np.int64), scored_at).tolist()
     _check_largest("/events/{}/time", minutes, rules, "Is the date right?")
@@ -197,7 +188,7 @@ def _read_as_of(sequence: SequenceBody, last_event: int, rules: Rules) -> int:
     as_of = sequence.get("as_of")
     if as_of is None:
         return last_event
-    scored_at = _read_time("/as_of", as_of)
+    scored_at = read_time("/as_of", as_of)
     last_time = sequence["events"][-1]["time"]
     if scored_at < last_event:
         raise BrokenRuleError(
@@ -214,33 +205,6 @@ def _read_as_of(sequence: SequenceBody, last_event: int, rules: Rules) -> int:
     return scored_at
 
 
-def _read_times(events: list[EventBody]) -> list[int]:
-    """Event times in microseconds since 1970, exact."""
-    try:
-        return [(datetime.fromisoformat(event["time"]) - _EPOCH) // _MICROSECOND for event in events]
-    except (ValueError, TypeError):
-        return [_read_time(f"/events/{position}/time", event["time"]) for position, event in enumerate(events)]
-
-
-def _read_time(place: str, time: str) -> int:
-    try:
-        return _microseconds(datetime.fromisoformat(time))
-    except ValueError as error:
-        expected = "Expected an ISO-8601 time with a zone, such as 2016-03-01T09:03:00Z"
-        raise BrokenRuleError(place, f"{expected}. Received: {received(time)}.") from error
-    except TypeError as error:
-        raise BrokenRuleError(
-            place,
-            f"Expected a time with a zone, such as 2016-03-01T09:03:00Z or 2016-03-01T10:03:00+01:00. "
-            f"Received: {received(time)}, which could be any of them.",
-        ) from error
-
-
-def _microseconds(time: datetime) -> int:
-    """Raises TypeError for a time without a zone: it cannot be subtracted from one with."""
-    return (time - _EPOCH) // _MICROSECOND
-
-
 def _check_largest(place: str, minutes: list[float], rules: Rules, hint: str) -> None:
     """The oldest event the model uses bounds all later ones; what is truncated may be as old as it likes."""
     position = max(0, len(minutes) - rules.max_events)
@@ -250,9 +214,3 @@ def _check_largest(place: str, minutes: list[float], rules: Rules, hint: str) ->
             f"Expected at most {rules.max_elapsed_minutes:.12g} minutes before the scoring moment, the longest the "
             f"model takes. Received: {minutes[position]:.12g}. {hint}",
         )
-
-
-def _in_future(place: str, time: str, now: datetime) -> BrokenRuleError:
-    return BrokenRuleError(
-        place, f"Expected a time that has come; it is {now.isoformat(timespec='seconds')} here. Received: {time}."
-    )

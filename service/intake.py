@@ -18,6 +18,10 @@ _LOOK_AGAIN_SECONDS = 0.001
 _Turn = tuple[asyncio.Future[None], int, float]
 
 
+def _ignore(_: float) -> None:
+    pass
+
+
 class Intake:
     """Lets requests do their share of work on the event loop in order of arrival, a slice at a time.
 
@@ -28,12 +32,20 @@ class Intake:
         max_waiting_bytes: Of bodies, how much may wait: what memory allows.
         max_turn_seconds: How long the first in line may have waited before others are refused: what a burst may take.
         is_model_busy: Whether so much waits for the model that no more should be turned into arrays for now.
+        observe: Told how many seconds each turn has been waited for, 0 included.
     """
 
-    def __init__(self, max_waiting_bytes: int, max_turn_seconds: float, is_model_busy: Callable[[], bool]) -> None:
+    def __init__(
+        self,
+        max_waiting_bytes: int,
+        max_turn_seconds: float,
+        is_model_busy: Callable[[], bool],
+        observe: Callable[[float], None] = _ignore,
+    ) -> None:
         self._max_waiting_bytes = max_waiting_bytes
         self._max_turn_seconds = max_turn_seconds
         self._is_model_busy = is_model_busy
+        self._observe = observe
         self._waiting_bytes = 0
         self._waiting: deque[_Turn] = deque()
         self._slice_bytes = SLICE_BYTES
@@ -54,6 +66,9 @@ class Intake:
             raise OverloadedError(
                 f"Expected at most {self._max_waiting_bytes} bytes of requests to wait. Received: more. Try later."
             )
+        while self._waiting and self._waiting[0][0].done():
+            # Its client has gone, or its time has run out: that it has waited says nothing of those behind it.
+            self._waiting.popleft()
         if self._waiting and monotonic() - self._waiting[0][2] > self._max_turn_seconds:
             raise OverloadedError(
                 f"Expected requests to wait at most {self._max_turn_seconds:g} s for their turn. "
@@ -94,6 +109,7 @@ class Intake:
         """
         if self._slice_bytes > 0 and not self._waiting and not self._is_model_busy():
             self._begin(num_bytes)
+            self._observe(0.0)
             return
         self.refuse_if_full()
         now = monotonic()
@@ -108,6 +124,11 @@ class Intake:
             raise DeadlineExceededError(
                 "Expected the request's turn to come before its deadline. Received: others before it. Try again later."
             ) from error
+        finally:
+            if turn.cancelled():
+                # Its place in the line stays until it is the first; its body does not.
+                self._waiting_bytes -= num_bytes
+            self._observe(monotonic() - now)
 
     @contextmanager
     def held(self, num_bytes: int) -> Iterator[None]:
@@ -146,8 +167,8 @@ class Intake:
             return
         while self._waiting and self._slice_bytes > 0:
             turn, num_bytes, _ = self._waiting.popleft()
-            self._waiting_bytes -= num_bytes
             # Else its client has gone, or its time has run out.
             if not turn.done():
+                self._waiting_bytes -= num_bytes
                 self._begin(num_bytes)
                 turn.set_result(None)

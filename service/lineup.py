@@ -3,20 +3,23 @@
 import asyncio
 import logging
 import math
-import os
 import threading
 from dataclasses import replace
 from time import perf_counter
 from typing import TYPE_CHECKING
 
-from models.repository import ArtifactNotFoundError
+from models.manifest import ManifestError
+from models.repository import DigestError
+from service.artifact_fault import ArtifactFaultError
+from service.capacity import num_cores
 from service.challenger import Challenger
 from service.errors import NotReadyError
 from service.live_model import LiveModel, beside_traffic, load
 from service.metrics import Metrics
+from service.niceness import BESIDE_TRAFFIC, at_niceness
 from service.pair import Pair
 from service.settings import Settings, SettingsError
-from service.source import FetchError, Source
+from service.source import Source
 from service.versions import ModelStatus, Versions, VersionStatus, objection
 
 if TYPE_CHECKING:
@@ -161,11 +164,11 @@ class LineUp:
         if wanted is None or wanted == current:
             return
         started_at = perf_counter()
-        # Those this process may use, which in a container are fewer than the machine has.
-        num_cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        # While requests are answered, compiling leaves them the other cores.
-        compile_threads = num_cores if champion is None else 1
-        new = self._load(source, wanted, slots=self._settings.slots or num_cores, compile_threads=compile_threads)
+        cores, slots = num_cores(), self._settings.slots
+        # While requests are answered, compiling leaves them the other cores. Who sets the slots knows what the process
+        # may use, where the machine's cores are not all its own.
+        compile_threads = min(cores, (slots or cores) + 1) if champion is None else 1
+        new = self._load(source, wanted, self._settings, compile_threads)
         if new is not None:
             self._go_live(new, perf_counter() - started_at)
 
@@ -178,45 +181,43 @@ class LineUp:
             logger.info("The challenger, version %d, %s.", version, reason)
         # A champion is not compared with itself.
         elif challenger is None and version != champion and self._versions.may_load(version):
-            model = self._load(source, version, slots=1, compile_threads=1)
+            model = self._load(source, version, self._settings.model_copy(update={"slots": 1}), 1)
             if model is not None:
                 self._challenger = Challenger(model, self._settings, self._metrics)
                 logger.info("Version %d is the challenger.", version)
 
-    def _load(self, source: Source, version: int, *, slots: int, compile_threads: int) -> LiveModel | None:
+    def _load(self, source: Source, version: int, settings: Settings, compile_threads: int) -> LiveModel | None:
         """A version, verified and warm; None if it is refused."""
         # Before anything is read: what changes from here on is worth another attempt.
         fingerprint = source.fingerprint(version)
         self._loading = VersionStatus(version, "loading", "")
         with beside_traffic():
             try:
-                return self._open_and_load(source, version, slots, compile_threads)
-            except (ArtifactNotFoundError, SettingsError, _StoppedError):
-                raise
-            except (FetchError, OSError, MemoryError):
-                # A network or a machine in trouble says nothing about the version: the next look tries it again.
-                raise
-            except Exception as error:
+                return self._open_and_load(source, version, settings, compile_threads)
+            # Whatever else goes wrong (a network, memory, threads, a device) says nothing about the version: the next
+            # look tries it again.
+            except (ManifestError, DigestError, ArtifactFaultError) as error:
                 self._refuse(version, error, fingerprint)
                 return None
             finally:
                 self._loading = None
 
-    def _open_and_load(self, source: Source, version: int, slots: int, compile_threads: int) -> LiveModel:
+    def _open_and_load(self, source: Source, version: int, settings: Settings, compile_threads: int) -> LiveModel:
         self._report("Fetching the artifact and verifying its digests.")
         if self._champion is None:
             self._status = replace(self._status, version=version, manifest=None)
-        artifact = source.open(version)
+        niceness = 0 if self._champion is None else BESIDE_TRAFFIC
+        artifact = at_niceness(niceness, lambda: source.open(version))
         if self._champion is None:
             self._status = replace(self._status, manifest=artifact.manifest)
         return load(
             artifact,
-            self._settings,
+            settings,
             self._metrics,
             self._report,
             programs=self._programs,
-            slots=slots,
             compile_threads=compile_threads,
+            niceness=niceness,
         )
 
     def _report(self, reason: str) -> None:

@@ -15,18 +15,21 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from models.further_inputs import FurtherInputs, FurtherValues
 from models.manifest import Manifest
 from models.repository import Artifact
 from models.sequences import UNKNOWN_ID, EncodedBatch, EventType, Vocabulary, encode
 from service.batcher import Batcher, BatchReport, Run, Scores
 from service.buckets import Buckets
+from service.capacity import Capacity
 from service.golden import verify
 from service.metrics import Metrics
+from service.niceness import at_niceness
 from service.settings import Settings
 from service.statistics import Statistics
 
 if TYPE_CHECKING:
-    from service.engine import Programs
+    from service.engine import Engine, Programs
 
 Report = Callable[[str], None]
 
@@ -54,6 +57,7 @@ class LiveModel:
         self.manifest = manifest
         self.statistics = statistics or Statistics()
         self.vocabulary = Vocabulary(manifest.vocabulary)
+        self.further = FurtherInputs(manifest.further_inputs)
         self._run = run
         self._buckets = buckets
         self._batcher = batcher
@@ -75,10 +79,16 @@ class LiveModel:
         return self._batcher.num_waiting
 
     def encode(
-        self, event_types: Sequence[Sequence[EventType]], elapsed_minutes: Sequence[Sequence[float]]
+        self,
+        event_types: Sequence[Sequence[EventType]],
+        elapsed_minutes: Sequence[Sequence[float]],
+        further: Sequence[FurtherValues] = (),
     ) -> EncodedBatch:
-        """Histories as this version takes them."""
-        return encode(event_types, elapsed_minutes, self.vocabulary, self.manifest.max_events)
+        """Histories as this version takes them; without `further`, its further inputs are at their defaults."""
+        batch = encode(event_types, elapsed_minutes, self.vocabulary, self.manifest.max_events)
+        if not self.further.declared:
+            return batch
+        return self.further.complete(batch, further or [{}] * len(event_types))
 
     async def score(self, batch: EncodedBatch, deadline: float | None) -> Scores:
         """Score encoded histories; arguments and errors are those of `Batcher.score`."""
@@ -96,13 +106,17 @@ class LiveModel:
             num_rows = len(batch.events_used[rows])
             time = self._buckets.time_for(int(batch.events_used[rows].max()))
             shape = (self._buckets.batch_for(num_rows), time)
-            event_ids, elapsed_minutes = np.zeros(shape, np.int32), np.zeros(shape, np.float32)
             width = min(time, batch.event_ids.shape[1])
-            event_ids[:num_rows, :width] = batch.event_ids[rows, :width]
-            elapsed_minutes[:num_rows, :width] = batch.elapsed_minutes[rows, :width]
+            arrays = []
+            for tensor in batch.tensors.values():
+                arrays.append(np.zeros(shape[: tensor.ndim], tensor.dtype))
+                if tensor.ndim == 2:
+                    arrays[-1][:num_rows, :width] = tensor[rows, :width]
+                else:
+                    arrays[-1][:num_rows] = tensor[rows]
             # A model never meets a sequence without events.
-            event_ids[num_rows:, 0] = UNKNOWN_ID
-            answers.append(self._run(event_ids, elapsed_minutes)[0][:num_rows])
+            arrays[0][num_rows:, 0] = UNKNOWN_ID
+            answers.append(self._run(*arrays)[0][:num_rows])
         return np.concatenate(answers)
 
     async def drain(self) -> None:
@@ -120,48 +134,45 @@ def load(
     report: Report,
     *,
     programs: "Programs",
-    slots: int,
     compile_threads: int,
+    niceness: int,
 ) -> LiveModel:
     """Make an artifact answer: compile every bucket, prove the golden examples, give it its slots.
 
     Args:
         artifact: Its digests are verified.
-        settings: Device and limits.
+        settings: Device, slots and limits.
         metrics: Where compilations and batches are counted.
         report: Called from any thread with what is being done; what it raises ends the loading.
         programs: What was compiled before; added to.
-        slots: Calls of it that run side by side.
         compile_threads: Buckets compiled side by side.
+        niceness: Of the threads that do the work; what runs the model afterwards is not touched by it.
 
     Raises:
         DeviceError: The device asked for is not there.
         SignatureError: The artifact does not answer as the contract says.
+        GraphError: TensorFlow can make nothing of it.
         GoldenExampleError: It answers something else here than where it was made.
     """
     report("Importing TensorFlow.")
-    from service.engine import Engine  # noqa: PLC0415  seconds of import, so only in the thread that loads
+    from service.engine import choose_device  # noqa: PLC0415  seconds of import, so only in the thread that loads
 
-    report("Loading the graph and its weights.")
     manifest = artifact.manifest
-    buckets = Buckets.for_model(manifest, settings.max_batch)
-    engine = Engine(
-        artifact.directory,
-        device=settings.device,
-        buckets=buckets,
-        slots=slots,
-        programs=programs,
-        compile_cache_directory=settings.compile_cache_directory,
-        on_compile=metrics.compiles.inc,
+    capacity = Capacity.of(choose_device(settings.device), settings)
+    buckets = Buckets.for_model(manifest, capacity.max_batch)
+    engine, quick_rows = at_niceness(
+        niceness,
+        lambda: _warm_engine(
+            artifact,
+            settings,
+            metrics,
+            report,
+            programs=programs,
+            capacity=capacity,
+            buckets=buckets,
+            compile_threads=compile_threads,
+        ),
     )
-    engine.warm_up(
-        lambda num_warm: report(f"Compiling: {num_warm} of {len(buckets)} buckets are ready."),
-        num_threads=compile_threads,
-    )
-
-    report("Comparing the golden examples.")
-    verify(engine.run, manifest, Vocabulary(manifest.vocabulary), buckets)
-
     queue_seconds, infer_seconds = metrics.stage_seconds.labels("queue"), metrics.stage_seconds.labels("infer")
 
     statistics = Statistics()
@@ -176,12 +187,47 @@ def load(
     batcher = Batcher(
         engine.run,
         buckets=buckets,
-        slots=slots,
-        quick_rows=engine.quick_rows(_QUICK_SECONDS),
+        slots=capacity.slots,
+        quick_rows=quick_rows,
         max_waiting_sequences=settings.max_waiting_sequences,
         observe=observe,
     )
     return LiveModel(manifest, engine.run, buckets, batcher, statistics)
+
+
+def _warm_engine(
+    artifact: Artifact,
+    settings: Settings,
+    metrics: Metrics,
+    report: Report,
+    *,
+    programs: "Programs",
+    capacity: Capacity,
+    buckets: Buckets,
+    compile_threads: int,
+) -> tuple["Engine", Sequence[int]]:
+    """The engine, compiled and proven, and the quick rows of its batcher."""
+    from service.engine import Engine  # noqa: PLC0415  as above
+
+    report("Loading the graph and its weights.")
+    manifest = artifact.manifest
+    engine = Engine(
+        artifact.directory,
+        device=settings.device,
+        buckets=buckets,
+        slots=capacity.slots,
+        programs=programs,
+        compile_cache_directory=settings.compile_cache_directory,
+        on_compile=metrics.compiles.inc,
+        further_inputs=manifest.further_inputs,
+    )
+    engine.warm_up(
+        lambda num_warm: report(f"Compiling: {num_warm} of {len(buckets)} buckets are ready."),
+        num_threads=compile_threads,
+    )
+    report("Comparing the golden examples.")
+    verify(engine.run, manifest, Vocabulary(manifest.vocabulary), buckets)
+    return engine, engine.quick_rows(_QUICK_SECONDS) if capacity.has_quick_calls else ()
 
 
 @contextmanager

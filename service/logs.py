@@ -1,5 +1,7 @@
 """Log lines on standard error: one JSON object each for machines, one plain line each for people.
 
+Whatever a line tells, no key is in it.
+
 REQUEST_ID           id of the request that is being answered
 TRACE_ID             id of the trace it belongs to, if it is traced
 configure_logging    from here on, every logger writes so
@@ -11,6 +13,8 @@ import sys
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import Literal
+
+from service.keys import redacted
 
 REQUEST_ID: ContextVar[str | None] = ContextVar("request_id", default=None)
 TRACE_ID: ContextVar[str | None] = ContextVar("trace_id", default=None)
@@ -51,7 +55,7 @@ class JsonFormatter(logging.Formatter):
             line["trace_id"] = trace_id
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
-        return json.dumps(line, ensure_ascii=False)
+        return redacted(json.dumps(line, ensure_ascii=False))
 
 
 class TextFormatter(logging.Formatter):
@@ -59,6 +63,10 @@ class TextFormatter(logging.Formatter):
 
     def __init__(self) -> None:
         super().__init__("%(asctime)s %(levelname)s %(name)s: %(message)s")
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line, and its trace if it has one."""
+        return redacted(super().format(record))
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802  logging's name
         """The line without its trace."""

@@ -34,7 +34,7 @@ class Metrics:
         )
         self.stage_seconds = self._histogram(
             "seqrisk_stage_seconds",
-            "Time a request for scores spends in each stage; queue and infer are observed once a call of the model.",
+            "Time a request for scores spends in each stage; turn is part of validate, queue, infer come once a call.",
             _STAGE_SECONDS_BUCKETS,
             "stage",
         )
@@ -43,8 +43,20 @@ class Metrics:
         )
         self.waiting_sequences = self._gauge("seqrisk_waiting_sequences", "Sequences that wait for the model.")
         self.rejects = self._counter("seqrisk_rejects_total", "Answers in the error envelope.", "route", "code")
+        self.key_requests = self._counter(
+            "seqrisk_key_requests_total",
+            "Requests with a right key, by its name and by whether they were let in or why not.",
+            "key",
+            "result",
+        )
+        self.key_file_changes = self._counter(
+            "seqrisk_key_file_changes_total",
+            "Changes of the file of keys: those taken up, and those refused, after which the former keys hold.",
+            "result",
+        )
 
         self.sequences = self._counter("seqrisk_sequences_total", "Sequences scored.")
+        self.events = self._counter("seqrisk_events_total", "Used events: those the model was given.")
         self.unknown_events = self._counter(
             "seqrisk_unknown_events_total", "Used events whose type is not in the vocabulary."
         )

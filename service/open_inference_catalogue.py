@@ -8,10 +8,11 @@ Catalogue    what is told about them
 
 from typing import NamedTuple
 
+from models.further_inputs import FurtherInput
 from service.errors import NotReadyError, UnknownModelError
 from service.lineup import LineUp
 from service.live_model import LiveModel
-from service.open_inference_request import MAX_NAME_CHARACTERS, OUTPUTS
+from service.open_inference_outputs import MAX_NAME_CHARACTERS, OUTPUTS
 from service.open_inference_schemas import (
     ConfigInput,
     ConfigOutput,
@@ -35,6 +36,7 @@ _PLATFORM = "tensorflow_savedmodel"
 _EXTENSIONS = ["binary_tensor_data", "model_configuration", "model_repository", "parameters", "statistics"]
 # Of the input or output, and of it alone: in a request, `event_types` may stand for `event_ids`.
 _INPUTS = {"event_ids": "INT32", "elapsed_minutes": "FP32"}
+_DATATYPES = {"int32": "INT32", "float32": "FP32"}
 _NONE = StatisticDuration(count=0, ns=0)
 
 
@@ -97,7 +99,13 @@ class Catalogue:
             name=manifest.name,
             versions=[str(model.manifest.version) for model in self._lineup.loaded()],
             platform=_PLATFORM,
-            inputs=[TensorMetadata(name=known, datatype=_INPUTS[known], shape=[-1, -1]) for known in _INPUTS],
+            inputs=[
+                *(TensorMetadata(name=known, datatype=_INPUTS[known], shape=[-1, -1]) for known in _INPUTS),
+                *(
+                    TensorMetadata(name=one.name, datatype=_DATATYPES[one.dtype], shape=[-1, *_dims(one)])
+                    for one in manifest.further_inputs
+                ),
+            ],
             outputs=[TensorMetadata(name=output, datatype="FP32", shape=[-1]) for output in OUTPUTS],
         )
 
@@ -113,6 +121,15 @@ class Catalogue:
             input=[
                 ConfigInput(name=known, data_type=data_type, dims=[-1], optional=known != "elapsed_minutes")
                 for known, data_type in types.items()
+            ]
+            + [
+                ConfigInput(
+                    name=one.name,
+                    data_type=f"TYPE_{_DATATYPES[one.dtype]}",
+                    dims=_dims(one) or [1],
+                    optional=one.default is not None,
+                )
+                for one in manifest.further_inputs
             ],
             output=[
                 ConfigOutput(name=output, data_type="TYPE_FP32", dims=[1], reshape=Reshape(shape=[]))
@@ -134,6 +151,11 @@ class Catalogue:
         model = None if asked is None else self.find(asked)
         models = [model] if model is not None and asked is not None and asked.version else self._lineup.loaded()
         return ModelStatistics(model_stats=[_told(model) for model in models])
+
+
+def _dims(one: FurtherInput) -> list[int]:
+    """Axes behind that of the batch."""
+    return [-1] if one.per == "event" else []
 
 
 def _entry(name: str, told: VersionStatus) -> IndexEntry:

@@ -1,5 +1,6 @@
 """Requests and answers of the Open Inference Protocol as gRPC's messages, in the classes that tritonclient ships.
 
+read_bytes       bytes -> request
 read_message     message -> request
 write_message    scores -> message
 """
@@ -9,17 +10,14 @@ from typing import Any
 
 # First, because without it the next one raises what is no ImportError.
 import grpc  # noqa: F401
+from google.protobuf.message import DecodeError
 from tritonclient.grpc import service_pb2
 
+from models.further_inputs import FurtherInput
 from service.open_inference_answer import DATATYPE, answer_id, risks_of
-from service.open_inference_request import (
-    OUTPUTS,
-    InferenceRequest,
-    check_inputs,
-    read_outputs,
-    read_timeout,
-    tensors_of,
-)
+from service.open_inference_envelope import malformed
+from service.open_inference_outputs import OUTPUTS, check_output, read_outputs
+from service.open_inference_request import InferenceRequest, check_inputs, read_timeout, tensors_of
 from service.open_inference_tensor import Elements, InputTensor, refused
 from service.pair import Part
 
@@ -32,17 +30,30 @@ _CONTENTS = {
 }
 
 
-def read_message(message: service_pb2.ModelInferRequest) -> InferenceRequest:
+def read_bytes(body: bytes, further: Sequence[FurtherInput] = ()) -> InferenceRequest:
+    """As `read_message`, from a message's bytes."""
+    try:
+        message = service_pb2.ModelInferRequest.FromString(body)
+    except DecodeError as error:
+        raise malformed() from error
+    return read_message(message, further)
+
+
+def read_message(message: service_pb2.ModelInferRequest, further: Sequence[FurtherInput] = ()) -> InferenceRequest:
     """Read a request for inference. Its outputs come as bytes if its inputs do.
+
+    Args:
+        message: As it came.
+        further: The model's further inputs; those with a default may be left out.
 
     Raises:
         InvalidTensorsError: It is none.
     """
     heads = [
-        InputTensor.of(tensor.name, tensor.datatype, list(tensor.shape), f"/inputs/{position}")
+        InputTensor.of(tensor.name, tensor.datatype, list(tensor.shape), f"/inputs/{position}", further)
         for position, tensor in enumerate(message.inputs)
     ]
-    check_inputs([head.name for head in heads])
+    check_inputs([head.name for head in heads], further)
     is_raw = bool(message.raw_input_contents)
     if is_raw:
         elements = _from_raw(heads, message)
@@ -50,6 +61,8 @@ def read_message(message: service_pb2.ModelInferRequest) -> InferenceRequest:
         elements = {
             head.name: _from_contents(head, tensor.contents) for head, tensor in zip(heads, message.inputs, strict=True)
         }
+    for position, output in enumerate(message.outputs):
+        check_output(output.parameters, f"/outputs/{position}")
     names = [output.name for output in message.outputs] or OUTPUTS
     return InferenceRequest(
         id=message.id or None,

@@ -1,9 +1,8 @@
 """A request of the Open Inference Protocol, read from bytes: JSON, and after it tensors in binary.
 
-WantedOutput             an output the client asks for, and how
 InferenceRequest         tensors, and what to answer
 read_inference_request   bytes -> request
-read_outputs, read_timeout, check_inputs, tensors_of    the parts that do not depend on the encoding
+read_timeout, check_inputs, tensors_of    the parts that do not depend on the encoding
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,25 +11,15 @@ from typing import Any, cast
 
 from pydantic_core import from_json
 
+from models.further_inputs import FurtherInput
 from service.errors import Fault, InvalidHeaderError, MalformedJsonError
 from service.faults import pointer, received
+from service.open_inference_outputs import OUTPUTS, WantedOutput, check_output, read_outputs
 from service.open_inference_tensor import DATATYPES, Elements, InputTensor, refused
 from service.tensors import Tensors
 
-OUTPUTS = ("risk", "auxiliary_risk")
-# Of a name that means nothing here, as much as a message repeats.
-MAX_NAME_CHARACTERS = 64
-
 _MOST_DIGITS = 9
 _MICROSECONDS_PER_SECOND = 1_000_000
-
-
-@dataclass(frozen=True, slots=True)
-class WantedOutput:
-    """An output the client asks for, and whether as bytes behind the JSON."""
-
-    name: str
-    is_binary: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,13 +39,16 @@ class InferenceRequest:
     timeout_seconds: float | None
 
 
-def read_inference_request(body: bytes, header_length: str | None, model: str) -> InferenceRequest:
+def read_inference_request(
+    body: bytes, header_length: str | None, model: str, further: Sequence[FurtherInput] = ()
+) -> InferenceRequest:
     """Read a request for inference.
 
     Args:
         body: JSON, then the binary tensors in the order of the inputs; not compressed.
         header_length: The header `Inference-Header-Content-Length`: where the JSON ends, if not at the end.
         model: Its name, for messages.
+        further: Its further inputs; those with a default may be left out.
 
     Raises:
         InvalidHeaderError: `header_length` is no length within the body.
@@ -74,28 +66,10 @@ def read_inference_request(body: bytes, header_length: str | None, model: str) -
     parameters = _object(request, "parameters", "")
     return InferenceRequest(
         id=cast("str | None", _field(request, "id", str, "a string", "")),
-        tensors=_read_tensors(request, body[num_json_bytes:], model),
+        tensors=_read_tensors(request, body[num_json_bytes:], model, further),
         outputs=_read_outputs(request, parameters, model),
         timeout_seconds=read_timeout(parameters.get("timeout")),
     )
-
-
-def read_outputs(names: Sequence[str], are_binary: Sequence[bool], model: str) -> tuple[WantedOutput, ...]:
-    """The outputs asked for, in that order.
-
-    Raises:
-        InvalidTensorsError: There is no such output, or it is asked for twice.
-    """
-    for position, name in enumerate(names):
-        if name not in OUTPUTS:
-            raise refused(
-                f"/outputs/{position}/name",
-                f"unexpected inference output '{name[:MAX_NAME_CHARACTERS]}' for model {model!r}. Expected `risk` or "
-                "`auxiliary_risk`.",
-            )
-    if len(set(names)) < len(names):
-        raise refused("/outputs", "Expected each output once. Received: one of them twice.")
-    return tuple(WantedOutput(name, is_binary) for name, is_binary in zip(names, are_binary, strict=True))
 
 
 def read_timeout(microseconds: object) -> float | None:
@@ -115,11 +89,12 @@ def read_timeout(microseconds: object) -> float | None:
 
 def tensors_of(elements: Mapping[str, Elements]) -> Tensors:
     """Tensors, from what the inputs of each name hold."""
-    by_name: Any = elements
-    return Tensors(**by_name)
+    by_name: Any = {name: elements[name] for name in DATATYPES if name in elements}
+    further = {name: array for name, array in elements.items() if name not in DATATYPES}
+    return Tensors(**by_name, further=further)
 
 
-def check_inputs(names: Sequence[str]) -> None:
+def check_inputs(names: Sequence[str], further: Sequence[FurtherInput] = ()) -> None:
     """Check that the inputs, each of them known, make a request.
 
     Raises:
@@ -127,7 +102,10 @@ def check_inputs(names: Sequence[str]) -> None:
     """
     if len(set(names)) < len(names):
         raise refused("/inputs", "Expected each input once. Received: one of them twice.")
-    if "elapsed_minutes" not in names or len(names) != 2:
+    missing = [one.name for one in further if one.default is None and one.name not in names]
+    if missing:
+        raise refused("/inputs", f"Expected the input `{missing[0]}`, which has no default. Received: no such input.")
+    if "elapsed_minutes" not in names or len(set(names) & DATATYPES.keys()) != 2:
         expected = "Expected the inputs `elapsed_minutes` and either `event_ids` or `event_types`"
         given = ", ".join(f"`{name}`" for name in names if name in DATATYPES)
         raise refused("/inputs", f"{expected}. Received: {given or 'none of them'}.")
@@ -136,6 +114,8 @@ def check_inputs(names: Sequence[str]) -> None:
 def _read_header_length(text: str | None, num_body_bytes: int) -> int:
     if text is None:
         return num_body_bytes
+    # Space around a header's value is none of it, but the HTTP parser leaves what follows it.
+    text = text.strip(" \t")
     if not (text.isascii() and text.isdigit() and len(text) <= _MOST_DIGITS and 0 < int(text) <= num_body_bytes):
         raise InvalidHeaderError(
             f"Expected the length of the JSON, from 1 to the body's {num_body_bytes} bytes, in "
@@ -144,10 +124,10 @@ def _read_header_length(text: str | None, num_body_bytes: int) -> int:
     return int(text)
 
 
-def _read_tensors(request: Mapping[str, object], binary: bytes, model: str) -> Tensors:
+def _read_tensors(request: Mapping[str, object], binary: bytes, model: str, further: Sequence[FurtherInput]) -> Tensors:
     inputs = _objects(request, "inputs")
-    heads = [_read_head(tensor, f"/inputs/{position}") for position, tensor in enumerate(inputs)]
-    check_inputs([head.name for head in heads])
+    heads = [_read_head(tensor, f"/inputs/{position}", further) for position, tensor in enumerate(inputs)]
+    check_inputs([head.name for head in heads], further)
     elements: dict[str, Elements] = {}
     start = 0
     for head, tensor in zip(heads, inputs, strict=True):
@@ -172,11 +152,11 @@ def _read_tensors(request: Mapping[str, object], binary: bytes, model: str) -> T
     return tensors_of(elements)
 
 
-def _read_head(tensor: Mapping[str, object], place: str) -> InputTensor:
+def _read_head(tensor: Mapping[str, object], place: str, further: Sequence[FurtherInput]) -> InputTensor:
     name = cast("str", _field(tensor, "name", str, "a string", place, is_required=True))
     datatype = cast("str", _field(tensor, "datatype", str, "a string", place, is_required=True))
     shape = cast("list[object]", _field(tensor, "shape", list, "an array of sizes", place, is_required=True))
-    return InputTensor.of(name, datatype, shape, place)
+    return InputTensor.of(name, datatype, shape, place, further)
 
 
 def _binary_size(tensor: Mapping[str, object], place: str) -> int | None:
@@ -207,10 +187,11 @@ def _read_outputs(
         cast("str", _field(output, "name", str, "a string", place, is_required=True))
         for output, place in zip(outputs, places, strict=True)
     ]
-    flags = [
-        _flag(_object(output, "parameters", place), "binary_data", f"{place}/parameters", default=are_binary)
-        for output, place in zip(outputs, places, strict=True)
-    ]
+    flags: list[bool] = []
+    for output, place in zip(outputs, places, strict=True):
+        of_output = _object(output, "parameters", place)
+        check_output(of_output, place)
+        flags.append(_flag(of_output, "binary_data", f"{place}/parameters", default=are_binary))
     return read_outputs(names, flags, model)
 
 

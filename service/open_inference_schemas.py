@@ -175,8 +175,14 @@ class ModelStatistics(BaseModel):
 class InferInput(BaseModel):
     """An input tensor; without `data`, `parameters.binary_data_size` bytes of the body after the JSON."""
 
-    name: Literal["event_ids", "event_types", "elapsed_minutes"]
-    shape: Annotated[list[Annotated[int, Field(ge=1)]], Field(min_length=2, max_length=2, description="(batch, time)")]
+    name: Annotated[
+        str,
+        Field(description="`event_ids` or `event_types`, `elapsed_minutes`, or one of the model's `further_inputs`."),
+    ]
+    shape: Annotated[
+        list[Annotated[int, Field(ge=1)]],
+        Field(min_length=1, max_length=2, description="(batch, time); (batch,) for a value a sequence."),
+    ]
     datatype: Literal["INT32", "INT64", "FP32", "FP64", "BYTES"]
     parameters: Parameters | None = None
     data: Annotated[list[JsonValue] | None, Field(description="All elements row after row, or a list a row.")] = None
@@ -190,13 +196,13 @@ class InferRequestedOutput(BaseModel):
 
 
 class InferRequest(BaseModel):
-    """Right-padded sequences: `elapsed_minutes`, and either `event_ids` or `event_types`."""
+    """Right-padded sequences: `elapsed_minutes`, either `event_ids` or `event_types`, and further inputs, if any."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [_EXAMPLE]})
 
     id: str | None = None
     parameters: Parameters | None = None
-    inputs: Annotated[list[InferInput], Field(min_length=2, max_length=2)]
+    inputs: Annotated[list[InferInput], Field(min_length=2)]
     outputs: Annotated[list[InferRequestedOutput] | None, Field(description="By default all.")] = None
 
 

@@ -7,16 +7,18 @@ InputTensor    what is said of a tensor before its elements
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
+from math import prod
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from models.further_inputs import FurtherInput
 from service.errors import Fault, InvalidTensorsError
 from service.faults import received
 
-# (batch, time): numbers as an array, strings as lists.
-Elements = NDArray[np.generic] | list[list[str]]
+# (batch, time), or (batch,) with a value a sequence: numbers as an array, strings as lists.
+Elements = NDArray[np.generic] | list[list[str]] | list[str]
 
 # Without loss only: ids are whole numbers, minutes are not.
 DATATYPES = {
@@ -24,6 +26,9 @@ DATATYPES = {
     "event_types": ("BYTES",),
     "elapsed_minutes": ("FP32", "FP64"),
 }
+_NUMBERS = ("FP32", "FP64")
+# Ids, or the categories themselves.
+_CATEGORIES = ("INT32", "INT64", "BYTES")
 
 _DTYPES: dict[str, np.dtype[Any]] = {
     "INT32": np.dtype("<i4"),
@@ -41,6 +46,8 @@ _PYTHON_TYPES = {
 }
 # Of an element of BYTES: its own length, little-endian.
 _LENGTH_BYTES = 4
+# Beyond any body, and short enough that products of sizes can be told.
+_MAX_SIZE = 2**31
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,39 +57,50 @@ class InputTensor:
     Attributes:
         name: Of the input.
         datatype: One of those its input takes.
-        shape: (batch, time), neither of them 0.
+        shape: (batch, time), neither of them 0; of an input per sequence (batch,).
         place: JSON pointer to it.
     """
 
     name: str
     datatype: str
-    shape: tuple[int, int]
+    shape: tuple[int, ...]
     place: str
 
     @classmethod
-    def of(cls, name: str, datatype: str, shape: Sequence[object], place: str) -> Self:
-        """Check what is said of a tensor.
+    def of(
+        cls, name: str, datatype: str, shape: Sequence[object], place: str, further: Sequence[FurtherInput] = ()
+    ) -> Self:
+        """Check what is said of a tensor of a model with these further inputs.
 
         Raises:
             InvalidTensorsError: There is no such input, or it takes another datatype or shape.
         """
-        accepted = DATATYPES.get(name)
+        declared = {one.name: one for one in further}
+        datatypes = DATATYPES | {
+            one.name: _CATEGORIES if one.kind == "categorical" else _NUMBERS for one in declared.values()
+        }
+        accepted = datatypes.get(name)
         if accepted is None:
-            expected = ", ".join(f"`{known}`" for known in DATATYPES)
+            expected = ", ".join(f"`{known}`" for known in datatypes)
             raise refused(f"{place}/name", f"Expected one of the inputs {expected}. Received: {received(name)}.")
         if datatype not in accepted:
             raise refused(
                 f"{place}/datatype",
                 f"Expected {' or '.join(accepted)} for the input `{name}`. Received: {received(datatype)}.",
             )
+        is_per_sequence = name in declared and declared[name].per == "sequence"
         match shape:
-            # A boolean is no size, though Python counts it as a number.
-            case [int(batch), int(time)] if batch > 0 and time > 0 and bool not in {type(batch), type(time)}:
+            case [int(batch)] | [int(batch), 1] if is_per_sequence and _is_size(batch):
+                return cls(name, datatype, (batch,), place)
+            case _ if is_per_sequence:
+                expected = f"[batch], from 1 to {_MAX_SIZE}"
+            case [int(batch), int(time)] if _is_size(batch) and _is_size(time):
                 return cls(name, datatype, (batch, time), place)
+            case _:
+                expected = f"[batch, time], each from 1 to {_MAX_SIZE}"
         raise refused(
             f"{place}/shape",
-            f"Expected the shape [batch, time], neither of them 0, for the input `{name}`. "
-            f"Received: {received(str([*shape[:4]]))}.",
+            f"Expected the shape {expected}, for the input `{name}`. Received: {received(str([*shape[:4]]))}.",
         )
 
     def of_list(self, elements: Sequence[object]) -> Elements:
@@ -128,10 +146,10 @@ class InputTensor:
 
     @property
     def _num_elements(self) -> int:
-        return self.shape[0] * self.shape[1]
+        return prod(self.shape)
 
     def _flat(self, elements: Sequence[object]) -> Sequence[object]:
-        batch, time = self.shape
+        batch, time = self._rows_and_columns
         if not elements or not isinstance(elements[0], list):
             if len(elements) != self._num_elements:
                 raise self._wrong_size(f"{self._num_elements} elements", len(elements))
@@ -173,7 +191,13 @@ class InputTensor:
             f"{self.place}/data", f"Expected UTF-8 in the input `{self.name}`. Received: else as element {position}."
         )
 
-    def _rows(self, strings: list[str]) -> list[list[str]]:
+    @property
+    def _rows_and_columns(self) -> tuple[int, int]:
+        return self.shape[0], self._num_elements // self.shape[0]
+
+    def _rows(self, strings: list[str]) -> Elements:
+        if len(self.shape) == 1:
+            return strings
         batch, time = self.shape
         return [strings[row * time : (row + 1) * time] for row in range(batch)]
 
@@ -183,6 +207,11 @@ class InputTensor:
             f"unexpected size for input '{self.name}', expecting {expected} for the shape {[*self.shape]}. "
             f"Received: {size}.",
         )
+
+
+def _is_size(number: int) -> bool:
+    # A boolean is none, though Python counts it as a number.
+    return type(number) is not bool and 0 < number <= _MAX_SIZE
 
 
 def refused(place: str, message: str) -> InvalidTensorsError:

@@ -7,6 +7,7 @@ from pydantic import JsonValue
 
 from service.access import MOST_MILLISECONDS
 from service.examples import ANSWERS, REQUESTS
+from service.guard import OpenPaths
 from service.schemas import SCORE_REQUEST
 from service.settings import Settings
 
@@ -27,6 +28,10 @@ _PARAMETERS: dict[str, JsonValue] = {
         "own time.",
         "schema": {"type": "integer", "minimum": 1, "maximum": MOST_MILLISECONDS},
     },
+}
+_SECURITY_SCHEMES: dict[str, JsonValue] = {
+    "Bearer": {"type": "http", "scheme": "bearer"},
+    "Key": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
 }
 _HEADERS: dict[str, JsonValue] = {
     "RequestId": {
@@ -51,6 +56,9 @@ def complete(app: FastAPI, settings: Settings) -> None:
     for methods in document["paths"].values():
         for operation in methods.values():
             _add_headers(operation)
+    if settings.api_keys_file is not None:
+        components["securitySchemes"] = _SECURITY_SCHEMES
+        _add_security(document, OpenPaths(settings))
     for path, statuses in ANSWERS.items():
         (operation,) = document["paths"][path].values()
         for status, answers in statuses.items():
@@ -73,6 +81,14 @@ def _add_headers(operation: dict[str, Any]) -> None:
         headers = {"X-Request-Id": "RequestId"} | ({"Retry-After": "RetryAfter"} if status == "503" else {})
         references = {name: {"$ref": f"#/components/headers/{key}"} for name, key in headers.items()}
         response["headers"] = response.get("headers", {}) | references
+
+
+def _add_security(document: dict[str, Any], open_paths: OpenPaths) -> None:
+    document["security"] = [{scheme: []} for scheme in _SECURITY_SCHEMES]
+    for path, methods in document["paths"].items():
+        for method, operation in methods.items():
+            if method == "get" and path in open_paths:
+                operation["security"] = []
 
 
 def _examples(values: dict[str, JsonValue]) -> dict[str, JsonValue]:

@@ -13,7 +13,7 @@ from typing import Self
 import numpy as np
 
 from models.manifest import Manifest
-from models.sequences import EncodedBatch, EventType
+from models.sequences import EncodedBatch
 from service.batcher import Scores
 from service.challenger import Challenger
 from service.errors import ServiceError
@@ -78,11 +78,7 @@ class Pair:
         places = range(len(histories.ids))
         if self._challenger is None:
             return [await self._score_as_champion(histories, places, batch, deadline)]
-        canaries = [
-            place
-            for place in places
-            if self._challenger.answers(histories.ids[place], histories.elapsed_minutes[place])
-        ]
+        canaries = self._challenger.canaries(histories)
         if not canaries:
             return [await self._score_as_champion(histories, places, batch, deadline)]
         theirs = self._score_canaries(self._challenger, histories, canaries, batch, deadline)
@@ -91,18 +87,19 @@ class Pair:
             return [await theirs]
         beside = asyncio.create_task(theirs)
         try:
-            parts = [await self._score_as_champion(histories, rest, _rows(batch, rest), deadline), await beside]
+            parts = [await self._score_as_champion(histories, rest, batch, deadline), await beside]
         finally:
             # Where the champion fails, so does the request, and nobody waits for the canaries.
             beside.cancel()
         return parts if parts[1].manifest is not self.champion.manifest else [_whole(parts, batch)]
 
     async def _score_as_champion(
-        self, histories: Histories, places: Sequence[int], batch: EncodedBatch, deadline: float | None
+        self, histories: Histories, places: Sequence[int], whole: EncodedBatch, deadline: float | None
     ) -> Part:
+        batch = whole if len(places) == len(histories.ids) else whole.take(np.array(places))
         scores = await self.champion.score(batch, deadline)
         if self._challenger is not None:
-            self._challenger.compare(self.champion, *_at(histories, places), scores.risk)
+            self._challenger.compare(self.champion, histories, places, num_events(whole), scores.risk)
         return Part(self.champion.manifest, places, batch, scores)
 
     async def _score_canaries(
@@ -110,17 +107,17 @@ class Pair:
         challenger: Challenger,
         histories: Histories,
         places: Sequence[int],
-        batch: EncodedBatch,
+        whole: EncodedBatch,
         deadline: float | None,
     ) -> Part:
         """The challenger's part; the champion's where the challenger is overloaded, too slow or at fault."""
         try:
             # The other half is the champion's, if it comes to that.
             half = None if deadline is None else (monotonic() + deadline) / 2
-            theirs, scores = await challenger.answer(*_at(histories, places), half)
+            theirs, scores = await challenger.answer(histories, places, num_events(whole), half)
         except ServiceError as error:
             challenger.count_fallback(len(places), error)
-            return await self._score_as_champion(histories, places, _rows(batch, places), deadline)
+            return await self._score_as_champion(histories, places, whole, deadline)
         return Part(challenger.model.manifest, places, theirs, scores)
 
 
@@ -133,17 +130,6 @@ def _whole(parts: Sequence[Part], batch: EncodedBatch) -> Part:
     return Part(parts[0].manifest, range(len(places)), batch, Scores(risk, auxiliary_risk))
 
 
-def _at(histories: Histories, places: Sequence[int]) -> tuple[Sequence[Sequence[EventType]], Sequence[Sequence[float]]]:
-    """Event types and elapsed minutes of the sequences at `places`."""
-    return [histories.event_types[place] for place in places], [histories.elapsed_minutes[place] for place in places]
-
-
-def _rows(batch: EncodedBatch, places: Sequence[int]) -> EncodedBatch:
-    rows = np.array(places)
-    return EncodedBatch(
-        event_ids=batch.event_ids[rows],
-        elapsed_minutes=batch.elapsed_minutes[rows],
-        events_used=batch.events_used[rows],
-        events_truncated=batch.events_truncated[rows],
-        unknown_events=batch.unknown_events[rows],
-    )
+def num_events(batch: EncodedBatch) -> int:
+    """Events of its histories, truncated ones included."""
+    return int(batch.events_used.sum()) + int(batch.events_truncated.sum())

@@ -10,12 +10,14 @@ wrong_type              what is said of an element of a wrong type
 import json
 import re
 from base64 import b64decode
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 from pydantic_core import from_json
 
+from models.further_inputs import FurtherInput
 from service.errors import Fault, InvalidTensorsError, MalformedJsonError, WrongElementError
 from service.faults import pointer, received
 from service.tensors import Tensors
@@ -44,11 +46,12 @@ class PredictRequest:
     timeout_seconds: None = None
 
 
-def read_predict_request(body: bytes) -> PredictRequest:
+def read_predict_request(body: bytes, further: Sequence[FurtherInput] = ()) -> PredictRequest:
     """Read a request to predict.
 
     Args:
         body: JSON in UTF-8; what follows its closing brace does not matter.
+        further: The model's further inputs; those with a default may be left out.
 
     Raises:
         MalformedJsonError: It is not JSON.
@@ -65,9 +68,9 @@ def read_predict_request(body: bytes) -> PredictRequest:
             "keys to exist ",
         )
     if "inputs" in request:
-        return PredictRequest("inputs", _read_columns(request["inputs"]))
+        return PredictRequest("inputs", _read_columns(request["inputs"], further))
     if "instances" in request:
-        return PredictRequest("instances", _read_rows(request))
+        return PredictRequest("instances", _read_rows(request, further))
     raise _refused("", "Missing 'inputs' or 'instances' key")
 
 
@@ -113,7 +116,7 @@ def _check_signature(request: dict[str, Any]) -> None:
         raise _refused("/signature_name", text, f"Expected {SIGNATURE!r} or no name. Received: {received(name)}.")
 
 
-def _read_rows(request: dict[str, Any]) -> Tensors:
+def _read_rows(request: dict[str, Any], further: Sequence[FurtherInput]) -> Tensors:
     instances = request["instances"]
     if not isinstance(instances, list):
         text = f"JSON Value: {_quoted(request)} Expecting 'instances' to be an list/array"
@@ -127,7 +130,8 @@ def _read_rows(request: dict[str, Any]) -> Tensors:
         )
         raise _refused("/instances/0", text)
     events = "event_types" if "event_types" in instances[0] else "event_ids"
-    names = {_MINUTES, events}
+    told = [one.name for one in further if one.default is None or one.name in instances[0]]
+    names = {_MINUTES, events, *told}
     for place, instance in enumerate(instances):
         if not isinstance(instance, dict):
             kind = "list" if isinstance(instance, list) else "value"
@@ -142,11 +146,12 @@ def _read_rows(request: dict[str, Any]) -> Tensors:
         events,
         [instance[events] for instance in instances],
         [instance[_MINUTES] for instance in instances],
+        {name: [instance[name] for instance in instances] for name in told},
         "/instances/{row}/{tensor}",
     )
 
 
-def _read_columns(inputs: object) -> Tensors:
+def _read_columns(inputs: object, further: Sequence[FurtherInput]) -> Tensors:
     if not isinstance(inputs, dict):
         text = (
             "inputs is a plain value/list, but expecting an object as multiple input tensors required as per "
@@ -154,16 +159,18 @@ def _read_columns(inputs: object) -> Tensors:
         )
         raise _refused("/inputs", text)
     events = "event_types" if "event_types" in inputs and "event_ids" not in inputs else "event_ids"
-    for name in (events, _MINUTES):
+    told = [one.name for one in further if one.default is None or one.name in inputs]
+    for name in (events, _MINUTES, *told):
         if name not in inputs:
             raise _refused("/inputs", f"Missing named input: {name} in 'inputs' object.")
         if not isinstance(inputs[name], list):
             raise _refused(pointer("inputs", name), _not_rows(name, inputs[name]))
-    return _tensors(events, inputs[events], inputs[_MINUTES], "/inputs/{tensor}/{row}")
+    columns = {name: inputs[name] for name in told}
+    return _tensors(events, inputs[events], inputs[_MINUTES], columns, "/inputs/{tensor}/{row}")
 
 
-def _tensors(events: str, rows: list[Any], minutes: list[Any], place: str) -> Tensors:
-    tensors = Tensors(elapsed_minutes=minutes, place=place, **{events: rows})
+def _tensors(events: str, rows: list[Any], minutes: list[Any], further: dict[str, Any], place: str) -> Tensors:
+    tensors = Tensors(elapsed_minutes=minutes, further=further, place=place, **{events: rows})
     for name, values in ((events, rows), (_MINUTES, minutes)):
         if not {list}.issuperset(map(type, values)):
             row = next(row for row, value in enumerate(values) if not isinstance(value, list))
@@ -171,7 +178,7 @@ def _tensors(events: str, rows: list[Any], minutes: list[Any], place: str) -> Te
     if events == "event_ids":
         return tensors
     decoded = [_decoded(row, tensors.pointer(events, place)) for place, row in enumerate(rows)]
-    return Tensors(event_types=decoded, elapsed_minutes=minutes, place=place)
+    return Tensors(event_types=decoded, elapsed_minutes=minutes, further=further, place=place)
 
 
 def _decoded(row: list[Any], place: str) -> list[Any]:

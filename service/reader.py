@@ -14,7 +14,7 @@ from contextlib import suppress
 from datetime import datetime
 from typing import Any, BinaryIO, TypeVar, cast
 
-from service.errors import ServiceError
+from service.errors import ServiceError, UnexpectedError
 from service.histories import Rules
 from service.score_request import Histories, read_score_request
 
@@ -113,6 +113,9 @@ def serve_pipe(questions: BinaryIO, answers: BinaryIO) -> None:
             answer: object = function(*arguments)
         except ServiceError as error:
             answer = error
+        except Exception:
+            logger.exception("A large body could not be read.")
+            answer = UnexpectedError()
         packed = pickle.dumps(answer)
         answers.write(_LENGTH.pack(len(packed)))
         answers.write(packed)

@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from time import monotonic
 
-from models.sequences import EncodedBatch, encode
+from models.sequences import EncodedBatch
 from service.errors import DeadlineExceededError
 from service.histories import Rules
 from service.intake import Intake
@@ -82,4 +82,4 @@ async def elsewhere(intake: Intake, num_bytes: int, deadline: float) -> AsyncIte
 
 
 def _encode(histories: Histories, model: LiveModel) -> EncodedBatch:
-    return encode(histories.event_types, histories.elapsed_minutes, model.vocabulary, model.manifest.max_events)
+    return model.encode(histories.event_types, histories.elapsed_minutes, histories.further)

@@ -29,6 +29,8 @@ class Refusals:
         headers = dict(headers or {})
         if error.retry_after_seconds is not None:
             headers["Retry-After"] = str(error.retry_after_seconds)
+        if error.challenge is not None:
+            headers["WWW-Authenticate"] = error.challenge
         if error.closes_connection:
             headers["Connection"] = "close"
         details = [FaultBody(pointer=fault.pointer, message=fault.message) for fault in error.details]

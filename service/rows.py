@@ -6,7 +6,7 @@ OnDemand    a sequence whose elements are made when somebody asks for them
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Self, TypeVar, overload
+from typing import Any, Self, TypeVar, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -87,6 +87,19 @@ class Rows:
             events_truncated=(self.lengths - events_used).astype(np.int32),
             unknown_events=(event_ids == UNKNOWN_ID).sum(axis=1, dtype=np.int32),
         )
+
+    def spread(self, values: NDArray[Any], max_events: int) -> NDArray[Any]:
+        """Values of all cells as `encode` arranges event ids, (batch, time), 0 where padded.
+
+        Args:
+            values: (cells,); in padded ones anything.
+            max_events: Longest history the model takes.
+        """
+        events_used = np.minimum(self.lengths, max_events)
+        position = np.arange(int(events_used.max()))
+        occupied = position < events_used[:, None]
+        cells = (self.starts + self.lengths - events_used)[:, None] + position
+        return np.where(occupied, values.take(cells, mode="clip"), np.zeros((), values.dtype))
 
     def events(self, row: int) -> slice:
         """The cells of a row that hold its events."""

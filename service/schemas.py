@@ -9,11 +9,12 @@ ErrorAnswer                  the one envelope of every other answer
 """
 
 from datetime import datetime
-from typing import Annotated, Literal, NotRequired, Required
+from typing import Annotated, Any, Literal, NotRequired, Required
 
-from pydantic import BaseModel, ConfigDict, FailFast, Field, JsonValue, TypeAdapter, with_config
+from pydantic import BaseModel, ConfigDict, FailFast, Field, JsonValue, TypeAdapter, WithJsonSchema, with_config
 from typing_extensions import TypedDict
 
+from models.further_inputs import FurtherInput
 from models.manifest import Band, Evaluation
 from service.examples import REQUESTS
 
@@ -44,17 +45,38 @@ Time = Annotated[
 ]
 
 
+_ATTRIBUTE: JsonValue = {"anyOf": [{"type": "string", "maxLength": MAX_TEXT_LENGTH}, {"type": "number"}]}
+_COLUMN: JsonValue = {"type": "array", "items": {"anyOf": [_ATTRIBUTE, {"type": "null"}]}}
+
+
+def _attributes(description: str, *forms: JsonValue) -> WithJsonSchema:
+    """Values by name: which names there are, and which of them are numbers, each model says for itself."""
+    return WithJsonSchema(
+        {"type": "object", "description": description, "additionalProperties": {"anyOf": [*forms, {"type": "null"}]}}
+    )
+
+
 @with_config(_wire_object())
 class EventBody(TypedDict):
     """What happened, and when."""
 
     type: EventType
     time: Time
+    # Looked at in `service.attributes`, once it is known who is to be told.
+    attributes: NotRequired[
+        Annotated[
+            dict[str, Any] | None,
+            _attributes(
+                "What else is known of the event, as the model's `further_inputs` per event say under `/v1/models`.",
+                _ATTRIBUTE,
+            ),
+        ]
+    ]
 
 
 _MINUTES_FORM: JsonValue = {
     "required": ["event_types", "elapsed_minutes"],
-    "properties": {"events": False, "as_of": {"type": "null"}},
+    "properties": {"events": False},
 }
 _TIMES_FORM: JsonValue = {"required": ["events"], "properties": {"event_types": False, "elapsed_minutes": False}}
 
@@ -79,7 +101,17 @@ class SequenceBody(TypedDict, total=False):
         Time | None,
         Field(
             description="With `events`: the scoring moment, by default the last event's time. Later than that only if "
-            "the model was trained to score between events."
+            "the model was trained to score between events. With `elapsed_minutes`: only for a model that is told hour "
+            "and weekday."
+        ),
+    ]
+    attributes: Annotated[
+        dict[str, Any] | None,
+        _attributes(
+            "What else is known, as the model's `further_inputs` say under `/v1/models`: of the sequence a value each "
+            "and, beside `event_types`, of events an array with a value an event.",
+            _ATTRIBUTE,
+            _COLUMN,
         ),
     ]
 
@@ -138,6 +170,9 @@ class ModelDescription(BaseModel):
     max_elapsed_minutes: float
     scores_between_events: bool
     vocabulary_size: Annotated[int, Field(description="Event types the model knows.")]
+    further_inputs: Annotated[
+        tuple[FurtherInput, ...], Field(description="What it is told beside types and times; see `attributes`.")
+    ]
     bands: tuple[Band, ...]
     evaluation: Evaluation
 

@@ -11,10 +11,13 @@ from datetime import datetime
 from pydantic import ValidationError
 from pydantic_core import from_json, to_json
 
+from models.further_inputs import FurtherValues
 from models.sequences import EventType
+from service.attributes import read_attributes
+from service.broken_rule import BrokenRuleError
 from service.errors import Fault, InvalidRequestError, MalformedJsonError
-from service.faults import Faults, structural_faults
-from service.histories import BrokenRuleError, Rules, read_history, unknown_field
+from service.faults import Faults, structural_faults, unknown_field
+from service.histories import Rules, read_history
 from service.schemas import SCORE_REQUEST, SEQUENCE, ScoreRequest, SequenceBody
 
 _FIELDS = ScoreRequest.__annotations__.keys()
@@ -32,12 +35,14 @@ class Histories:
         ids: What the client calls each sequence.
         event_types: Oldest event first.
         elapsed_minutes: Minutes before the scoring moment, aligned with `event_types`.
+        further: What else is known of each, for a model that is told; else empty.
     """
 
     model: str | None
     ids: list[str | None]
     event_types: Sequence[list[EventType]]
     elapsed_minutes: Sequence[list[float]]
+    further: Sequence[FurtherValues] = ()
 
 
 def read_score_request(body: bytes, rules: Rules, max_sequences: int, now: datetime) -> Histories:
@@ -56,7 +61,8 @@ def read_score_request(body: bytes, rules: Rules, max_sequences: int, now: datet
     faults = Faults()
     request, sequences = _parse(body, faults)
     if not request.keys() <= _FIELDS:
-        faults.add(unknown_field(request, _FIELDS))
+        field, message = unknown_field(request, _FIELDS)
+        faults.add(Fault(field, message()))
     num_sequences = len(request["sequences"])
     if num_sequences > max_sequences:
         message = f"Expected at most {max_sequences} sequences. Received: {num_sequences}. Split them into requests."
@@ -66,17 +72,23 @@ def read_score_request(body: bytes, rules: Rules, max_sequences: int, now: datet
     ids: list[str | None] = []
     event_types: list[list[EventType]] = []
     elapsed_minutes: list[list[float]] = []
+    further: list[FurtherValues] = []
     for position, sequence in sequences:
         try:
             types, minutes = read_history(sequence, rules, now)
+            if rules.further:
+                further.append(read_attributes(sequence, len(types), rules, now))
         except BrokenRuleError as broken:
-            faults.add(Fault(f"/sequences/{position}{broken.place}", broken.message))
+            if faults.is_full:
+                faults.leave_out(1)
+            else:
+                faults.add(Fault(f"/sequences/{position}{broken.place}", broken.message))
         else:
             ids.append(sequence.get("id"))
             event_types.append(types)
             elapsed_minutes.append(minutes)
     faults.raise_if_any()
-    return Histories(request.get("model"), ids, event_types, elapsed_minutes)
+    return Histories(request.get("model"), ids, event_types, elapsed_minutes, tuple(further))
 
 
 def _parse(body: bytes, faults: Faults) -> tuple[ScoreRequest, Iterable[tuple[int, SequenceBody]]]:

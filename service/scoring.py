@@ -8,6 +8,7 @@ shown            risks as an answer shows them
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from time import monotonic
 from typing import Protocol, TypeVar
 
@@ -20,6 +21,7 @@ from models.sequences import EncodedBatch
 from service.access import Headers, read_body, read_deadline
 from service.compression import inflate
 from service.intake import Intake
+from service.limits import charge
 from service.lineup import LineUp
 from service.metrics import Metrics
 from service.pair import Pair, Part
@@ -74,7 +76,7 @@ class Scoring:
     async def answer(
         self,
         request: Request,
-        parse: Callable[[bytes], Asked],
+        parse: Callable[..., Asked],
         write: Callable[[Asked, Part], Response],
         choose: Callable[[], Pair] | None = None,
     ) -> Response:
@@ -82,8 +84,9 @@ class Scoring:
 
         Args:
             request: Its body has not been read.
-            parse: From the plain body to what is asked. A function of a module, or a `functools.partial` of one: for
-                large bodies it is called in another process.
+            parse: From the plain body to what is asked; of a model that is told more, its further inputs are handed
+                over as `further`. A function of a module, or a `functools.partial` of one: for large bodies it is
+                called in another process.
             write: From that and its scores to the answer.
             choose: Who answers; by default whoever answers our own protocol.
 
@@ -99,7 +102,8 @@ class Scoring:
             stay.body_has_come()
             self._observe_read(monotonic() - arrived_at)
             with (choose or self._lineup.pair)() as pair:
-                asked = await self._read(body, parse, deadline)
+                further = pair.champion.manifest.further_inputs
+                asked = await self.read(body, partial(parse, further=further) if further else parse, deadline)
                 if asked.timeout_seconds is not None:
                     deadline = min(deadline, arrived_at + asked.timeout_seconds)
                 part = await self.score(asked.tensors, pair, deadline, num_bytes=len(body))
@@ -117,6 +121,25 @@ class Scoring:
         """
         self._lineup.champion()
         self._intake.refuse_if_full()
+
+    async def read(self, body: bytes, parse: Callable[..., Asked], deadline: float) -> Asked:
+        """Read a body: a small one on the event loop, in turn; a large one elsewhere.
+
+        Args:
+            body: As it came, unpacked.
+            parse: As for `answer`.
+            deadline: When to give up, in seconds of `time.monotonic()`.
+
+        Raises:
+            OverloadedError: Too much is waiting.
+            DeadlineExceededError: It took too long.
+            ServiceError: As `parse`.
+        """
+        if len(body) <= LARGE_BODY_BYTES:
+            await self._intake.turn(len(body), deadline)
+            return parse(body)
+        async with elsewhere(self._intake, len(body), deadline):
+            return await self._reader.call(parse, body)
 
     async def score(self, tensors: Tensors, pair: Pair, deadline: float, *, num_bytes: int = 0) -> Part:
         """Check and score tensors.
@@ -136,6 +159,7 @@ class Scoring:
             histories, batch = await asyncio.to_thread(read_tensors, tensors, pair.champion, self._settings)
         else:
             histories, batch = read_tensors(tensors, pair.champion, self._settings)
+        charge(len(batch.events_used))
         self._observe_validate(monotonic() - started_at)
         # One part: rows have no ids, so none is a canary.
         (part,) = await pair.score(histories, batch, deadline)
@@ -151,18 +175,11 @@ class Scoring:
             body = await read_body(request.receive, plain, max_bytes, count)
             return await asyncio.to_thread(inflate, body, encoding, max_bytes) if encoding else body
 
-    async def _read(self, body: bytes, parse: Callable[[bytes], Asked], deadline: float) -> Asked:
-        """Small bodies on the event loop, in turn; large ones elsewhere."""
-        if len(body) <= LARGE_BODY_BYTES:
-            await self._intake.turn(len(body), deadline)
-            return parse(body)
-        async with elsewhere(self._intake, len(body), deadline):
-            return await self._reader.call(parse, body)
-
 
 def count_scored(batch: EncodedBatch, metrics: Metrics) -> None:
     """Count what was scored."""
     metrics.sequences.inc(len(batch.events_used))
+    metrics.events.inc(sum(batch.events_used.tolist()))
     if num_unknown := sum(batch.unknown_events.tolist()):
         metrics.unknown_events.inc(num_unknown)
     if num_truncated := sum(batch.events_truncated.tolist()):

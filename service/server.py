@@ -9,6 +9,7 @@ import logging
 import math
 import os
 import signal
+import ssl
 from collections.abc import Callable
 from time import monotonic
 from types import FrameType
@@ -41,13 +42,22 @@ class Server(uvicorn.Server):
         settings: The grace, and the longest time after it.
         lifecycle: Told when to stop.
         is_ready: Whether traffic comes here at all; if not, there is none to wait for.
+        tls: For connections to be encrypted with; None to answer in plain.
     """
 
-    def __init__(self, app: ASGIApp, settings: Settings, lifecycle: Lifecycle, is_ready: Callable[[], bool]) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        settings: Settings,
+        lifecycle: Lifecycle,
+        is_ready: Callable[[], bool],
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
         super().__init__(
             uvicorn.Config(
                 app,
                 http=Connection,
+                ws="none",
                 log_config=None,
                 access_log=False,
                 server_header=False,
@@ -56,6 +66,7 @@ class Server(uvicorn.Server):
                 # Longer than routers keep an idle connection: whoever closes first must not be the one asked next.
                 timeout_keep_alive=75,
                 timeout_graceful_shutdown=math.ceil(settings.drain_timeout_seconds),
+                ssl_context_factory=None if tls is None else lambda *_: tls,
             )
         )
         self._grace_seconds = settings.drain_grace_seconds

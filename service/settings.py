@@ -31,6 +31,7 @@ _CLOUD_SETTINGS = {
 
 # What was expected, by pydantic's type of error; `{…}` is filled from the error's context.
 _EXPECTED = {
+    "bool_parsing": "true or false",
     "float_parsing": "a number",
     "greater_than": "more than {gt:.12g}",
     "greater_than_equal": "at least {ge:.12g}",
@@ -73,8 +74,12 @@ class Settings(BaseSettings):
     compile_cache_directory: Path | None = Field(
         None, description="Where compiled programs outlive the process, for machines of one kind; by default nowhere."
     )
-    slots: int | None = Field(None, ge=1, le=256, description="Batches run side by side; by default one a CPU core.")
-    max_batch: int = Field(128, ge=1, le=4096, description="Most sequences in one call of the model.")
+    slots: int | None = Field(
+        None, ge=1, le=256, description="Batches run side by side; by default one a CPU core, on a GPU one."
+    )
+    max_batch: int | None = Field(
+        None, ge=1, le=4096, description="Most sequences in one call of the model; by default 128, on a GPU 2048."
+    )
     max_body_bytes: int = Field(8_000_000, ge=1_000, description="Longest accepted body.")
     max_sequences: int = Field(1_000, ge=1, le=MAX_SEQUENCES, description="Most sequences in one request.")
     max_sequence_events: int = Field(10_000, ge=1, description="Most events in one sequence, before truncation.")
@@ -102,6 +107,13 @@ class Settings(BaseSettings):
     tracing_endpoint: str | None = Field(
         None, description="URL that takes OpenTelemetry traces by OTLP over HTTP; by default there are none."
     )
+    api_keys_file: Path | None = Field(
+        None, description="File of keys, of which requests then need one; by default they need none."
+    )
+    open_metrics: bool = Field(False, description="Whether metrics are shown without a key where others need one.")
+    tls_certificate_file: Path | None = Field(None, description="Certificate chain in PEM; by default there is no TLS.")
+    tls_key_file: Path | None = Field(None, validate_default=True, description="Its private key in PEM.")
+    docs: bool = Field(True, description="Whether there is the documentation.")
 
     vertex_health_route: str | None = Field(None, description="Where Vertex AI asks for health; it says so itself.")
     vertex_predict_route: str | None = Field(None, description="Where Vertex AI sends instances; it says so itself.")
@@ -134,6 +146,13 @@ class Settings(BaseSettings):
         repository = str(info.data.get("repository", ""))
         if value is None and "://" in repository and not repository.startswith("file://"):
             raise ValueError(f"a directory for downloads from {repository}")
+        return value
+
+    @field_validator("tls_key_file")
+    @classmethod
+    def _belongs_to_a_certificate(cls, value: Path | None, info: ValidationInfo) -> Path | None:
+        if (value is None) != (info.data.get("tls_certificate_file") is None):
+            raise ValueError("SEQRISK_TLS_CERTIFICATE_FILE and this one, or neither")
         return value
 
     @field_validator("vertex_health_route", "vertex_predict_route")

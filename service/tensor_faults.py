@@ -6,8 +6,9 @@ from typing import Annotated
 from pydantic import ConfigDict, FailFast, TypeAdapter, ValidationError
 
 from models.sequences import PADDING_ID, UNKNOWN_ID, EventType
+from service.broken_rule import BrokenRuleError
 from service.faults import received, structural_faults
-from service.histories import BrokenRuleError, Rules, check_minutes, check_num_events
+from service.histories import Rules, check_minutes, check_num_events
 from service.schemas import ElapsedMinutes
 
 _MINUTES = TypeAdapter(Annotated[list[ElapsedMinutes], FailFast()], config=ConfigDict(strict=True))

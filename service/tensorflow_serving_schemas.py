@@ -10,6 +10,7 @@ from service.schemas import ModelVersionStatus
 
 _INSTANCE: JsonValue = {"event_ids": [3, 2, 2], "elapsed_minutes": [447, 441, 0]}
 _DTYPES = {"event_ids": "DT_INT32", "elapsed_minutes": "DT_FLOAT"}
+_DTYPES_OF_FURTHER = {"int32": "DT_INT32", "float32": "DT_FLOAT"}
 
 Ids = Annotated[list[int], Field(description="Oldest event first; 0 on the right is padding.")]
 Types = Annotated[list[str | int], Field(description="Instead of `event_ids`; the model's vocabulary encodes them.")]
@@ -17,7 +18,9 @@ Minutes = Annotated[list[float], Field(description="Minutes from each event to t
 
 
 class Instance(BaseModel):
-    """One history: `elapsed_minutes`, and either `event_ids` or `event_types`."""
+    """One history: `elapsed_minutes`, either `event_ids` or `event_types`, and the model's further inputs by name."""
+
+    model_config = ConfigDict(extra="allow")
 
     event_ids: Ids = []
     event_types: Types = []
@@ -25,7 +28,12 @@ class Instance(BaseModel):
 
 
 class Columns(BaseModel):
-    """Tensors of histories: `elapsed_minutes`, and either `event_ids` or `event_types`. Rows may be ragged."""
+    """Tensors of histories: `elapsed_minutes`, either `event_ids` or `event_types`, and the model's further inputs.
+
+    Rows may be ragged.
+    """
+
+    model_config = ConfigDict(extra="allow")
 
     event_ids: list[Ids] = []
     event_types: list[Types] = []
@@ -84,7 +92,13 @@ class MetadataAnswer(BaseModel):
     def of(cls, manifest: Manifest) -> Self:
         """The signature of a version."""
         signature = {
-            "inputs": {name: _tensor(dtype, 2, f"{SIGNATURE}_{name}:0") for name, dtype in _DTYPES.items()},
+            "inputs": {name: _tensor(dtype, 2, f"{SIGNATURE}_{name}:0") for name, dtype in _DTYPES.items()}
+            | {
+                one.name: _tensor(
+                    _DTYPES_OF_FURTHER[one.dtype], 2 if one.per == "event" else 1, f"{SIGNATURE}_{one.name}:0"
+                )
+                for one in manifest.further_inputs
+            },
             "outputs": {
                 name: _tensor("DT_FLOAT", 1, f"StatefulPartitionedCall:{place}")
                 for place, name in enumerate(("auxiliary_risk", "risk"))

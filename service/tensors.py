@@ -4,8 +4,8 @@ Tensors         a row a history, ragged or right-padded
 read_tensors    tensors -> histories for a challenger and arrays for the champion, or every row at fault
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import chain
 from typing import Any
@@ -14,9 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.sequences import FIRST_EVENT_TYPE_ID, PADDING_ID, EncodedBatch, EventType, Vocabulary
+from service.broken_rule import BrokenRuleError
 from service.errors import Fault, InvalidTensorsError, WrongElementError
 from service.faults import MAX_DETAILS, Faults, received
-from service.histories import BrokenRuleError, Rules
+from service.further_tensors import read_further
+from service.histories import Rules
 from service.live_model import LiveModel
 from service.rows import OnDemand, Rows
 from service.schemas import MAX_ELAPSED_MINUTES, MAX_TEXT_LENGTH
@@ -45,12 +47,14 @@ class Tensors:
         event_ids: Rows of integers, or an integer array (batch, time); 0 is padding. None beside `event_types`.
         event_types: Rows of event types; an empty one is padding. None beside `event_ids`.
         elapsed_minutes: Rows of numbers, or an array (batch, time); what stands beside padding does not matter.
+        further: Further inputs by name, rows as of the events, or a value a row; or arrays of such shapes.
         place: Leads from the body to a row of a tensor, for the pointers of faults.
     """
 
     event_ids: Sequence[Sequence[int]] | NDArray[np.integer[Any]] | None = None
     event_types: Sequence[Sequence[EventType]] | None = None
     elapsed_minutes: Sequence[Sequence[float]] | NDArray[np.floating[Any]]
+    further: Mapping[str, Sequence[Any] | NDArray[Any]] = field(default_factory=dict)
     place: str = "/{tensor}/{row}"
 
     @property
@@ -96,7 +100,11 @@ def read_tensors(tensors: Tensors, model: LiveModel, settings: Settings) -> tupl
         event_types=OnDemand(num_rows, _event_types(tensors, rows, model.vocabulary)),
         elapsed_minutes=OnDemand(num_rows, lambda row: rows.elapsed_minutes[rows.events(row)].tolist()),
     )
-    return histories, rows.encode(model.manifest.max_events)
+    batch = rows.encode(model.manifest.max_events)
+    if not model.further.declared:
+        return histories, batch
+    arrays, values = read_further(tensors, rows, model.further, model.manifest.max_events)
+    return replace(histories, further=values), replace(batch, further=arrays)
 
 
 def _widths(tensors: Tensors, max_sequences: int) -> NDArray[np.int64]:

@@ -155,7 +155,7 @@ def objection(champion: Manifest, challenger: Manifest) -> str:
     """Why a challenger cannot score what the champion accepts; empty if it can.
 
     Their `max_events` may differ. Each version keeps its own latest events of a history; with more than the champion, a
-    challenger leaves alone the few histories that hold an event too old for it (`Challenger.answers`).
+    challenger leaves alone the few histories that hold an event too old for it (`Challenger.canaries`).
     """
     if challenger.max_elapsed_minutes < champion.max_elapsed_minutes:
         return (
@@ -167,4 +167,14 @@ def objection(champion: Manifest, challenger: Manifest) -> str:
             "Expected a challenger that scores between events, as the champion does. "
             "Received: one that does not. It stands aside."
         )
+    told = {one.name: one for one in champion.further_inputs}
+    for one in challenger.further_inputs:
+        same = told.get(one.name)
+        is_same = same is None or (same.kind, same.per) == (one.kind, one.per)
+        is_there = same is not None and same.default is None
+        if not is_same or (one.default is None and not is_there):
+            return (
+                f"Expected a challenger that is told what the champion is, or can do without it. Received: one that "
+                f"needs the {one.kind} input {one.name} per {one.per}. It stands aside."
+            )
     return ""

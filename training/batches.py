@@ -1,63 +1,120 @@
-"""Batches: encoded prefixes in shuffled batches of similar length.
+"""Batches: rows of similar length, in a few fixed shapes and shuffled anew for every epoch.
 
-Padding costs as much as an event. Prefixes are put into buckets by length, each bucket padded to its own longest, and a
-batch is drawn from one bucket.
+Padding costs as much as an event. Rows are put into buckets by length, each bucket padded to its own longest, and a
+batch is drawn from one bucket. All batches of a bucket have the same shape, so that a compiled step fits all of them.
 """
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
 from numpy.typing import NDArray
 
 from models.sequences import EncodedBatch, Vocabulary
 from training.prefixes import Prefixes
 
+# Shorter ones would cost a shape each and save hardly a step.
+_SHORTEST_BUCKET = 4
+
 
 def encode_buckets(
     prefixes: Prefixes, vocabulary: Vocabulary, max_events: int
 ) -> list[tuple[NDArray[np.int64], EncodedBatch]]:
-    """Group prefixes by length and encode each group: 1, 2, 3-4, 5-8, 9-16, … events.
+    """Group prefixes by length and encode each group: 1-4, 5-8, 9-16, … events.
 
     Returns:
         For each bucket the indices of its prefixes, int64 (bucket,), and their arrays, (bucket, time).
     """
-    bucket = np.ceil(np.log2(np.minimum(prefixes.lengths, max_events)))
+    bucket = np.ceil(np.log2(np.clip(prefixes.lengths, _SHORTEST_BUCKET, max(max_events, _SHORTEST_BUCKET))))
     chosen = [np.flatnonzero(bucket == value) for value in np.unique(bucket)]
     event_ids = prefixes.log.event_ids(vocabulary)
     return [(indices, prefixes.take(indices).encoded_from(event_ids, max_events)) for indices in chosen]
 
 
-def shuffled_batches(
-    prefixes: Prefixes, vocabulary: Vocabulary, max_events: int, batch_size: int, seed: int
-) -> tf.data.Dataset:
-    """One pass over the prefixes in batches of (inputs, labels), shuffled anew, by `seed`, each time it is iterated."""
-    labels = prefixes.labels
-    buckets = [
-        (encoded, labels[indices, None]) for indices, encoded in encode_buckets(prefixes, vocabulary, max_events)
-    ]
-    generator = np.random.default_rng(seed)
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """One step's rows.
 
-    def batches() -> Iterator[Any]:
+    Attributes:
+        tensors: The network's inputs by name, (row, time) or (row,).
+        labels: float32, (row, time, 1) or (row, 1); NaN where no label is asked.
+    """
+
+    tensors: dict[str, NDArray[Any]]
+    labels: NDArray[np.float32]
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows, and events of the longest."""
+        rows, time = self.tensors["event_ids"].shape
+        return rows, time
+
+    @property
+    def num_asked(self) -> int:
+        """Labels asked."""
+        return int(np.count_nonzero(~np.isnan(self.labels)))
+
+
+class Batches:
+    """The batches of every epoch.
+
+    A batch holds as many rows of a bucket as answer about `batch_size` prefixes together. What is missing to the
+    bucket's shape is filled with rows of the same batch, of which nothing is asked: a row of padding alone is what some
+    kernels refuse.
+
+    Args:
+        buckets: Rows, and their labels in the shape of `Batch.labels`.
+        batch_size: Labels asked a step.
+        seed: Seed of the order, with the epoch's number: any epoch can be drawn without those before it.
+    """
+
+    def __init__(self, buckets: Sequence[tuple[EncodedBatch, NDArray[np.float32]]], batch_size: int, seed: int) -> None:
+        self._buckets = buckets
+        self._seed = seed
+        num_asked = [int(np.count_nonzero(~np.isnan(labels))) for _, labels in buckets]
+        self.num_asked = sum(num_asked)
+        self._num_batches = [
+            min(-(-asked // batch_size), len(labels)) for asked, (_, labels) in zip(num_asked, buckets, strict=True)
+        ]
+
+    @property
+    def num_batches(self) -> int:
+        """Steps an epoch."""
+        return sum(self._num_batches)
+
+    @property
+    def mean_asked(self) -> float:
+        """Labels asked a step, on average."""
+        return self.num_asked / self.num_batches
+
+    @property
+    def shapes(self) -> dict[tuple[int, int], int]:
+        """Of each shape of batches how many an epoch has."""
+        shapes: Counter[tuple[int, int]] = Counter()
+        for number, (encoded, _) in zip(self._num_batches, self._buckets, strict=True):
+            shapes[self._rows_a_batch(encoded, number), encoded.event_ids.shape[1]] += number
+        return shapes
+
+    def epoch(self, number: int, first: int = 0) -> Iterator[Batch]:
+        """The batches of epoch `number`, counted from 0, from the one with index `first` on."""
+        generator = np.random.default_rng((self._seed, number))
         drawn = []
-        for encoded, bucket_labels in buckets:
-            order = generator.permutation(len(bucket_labels))
-            num_batches = -(-len(order) // batch_size)
-            drawn += [(encoded, bucket_labels, rows) for rows in np.array_split(order, num_batches)]
-        for index in generator.permutation(len(drawn)):
-            encoded, bucket_labels, rows = drawn[index]
-            inputs = {"event_ids": encoded.event_ids[rows], "elapsed_minutes": encoded.elapsed_minutes[rows]}
-            yield inputs, {"risk": bucket_labels[rows], "auxiliary_risk": bucket_labels[rows]}
+        for bucket, num_batches in enumerate(self._num_batches):
+            order = generator.permutation(len(self._buckets[bucket][1]))
+            drawn += [(bucket, rows) for rows in np.array_split(order, num_batches)]
+        for index in generator.permutation(len(drawn))[first:]:
+            yield self._batch(*drawn[index])
 
-    label = tf.TensorSpec((None, 1), tf.float32)
-    signature = (
-        {
-            "event_ids": tf.TensorSpec((None, None), tf.int32),
-            "elapsed_minutes": tf.TensorSpec((None, None), tf.float32),
-        },
-        {"risk": label, "auxiliary_risk": label},
-    )
-    num_batches = sum(-(-len(bucket_labels) // batch_size) for _, bucket_labels in buckets)
-    dataset = tf.data.Dataset.from_generator(batches, output_signature=signature)
-    return dataset.apply(tf.data.experimental.assert_cardinality(num_batches)).prefetch(2)
+    def _batch(self, bucket: int, rows: NDArray[np.int64]) -> Batch:
+        encoded, labels = self._buckets[bucket]
+        num_missing = self._rows_a_batch(encoded, self._num_batches[bucket]) - len(rows)
+        filled = np.append(rows, rows[:num_missing])
+        asked = labels[filled]
+        asked[len(rows) :] = np.nan
+        return Batch(encoded.take(filled).tensors, asked)
+
+    @staticmethod
+    def _rows_a_batch(encoded: EncodedBatch, num_batches: int) -> int:
+        return -(-len(encoded.event_ids) // num_batches)

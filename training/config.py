@@ -13,7 +13,9 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from models.manifest import MODEL_NAME_PATTERN, MODEL_NAME_RULE, Band
+from training.input_config import InputConfig, check_inputs
 from training.network_config import NetworkConfig, Positive, Rate
+from training.search_space import TuneConfig
 
 TimeUnit = Literal["iso8601", "seconds", "minutes", "hours", "days"]
 Histories = Literal["every_event", "whole"]
@@ -128,6 +130,9 @@ class FitConfig(_Part):
     max_epochs: int = Field(30, ge=1, description="Most passes over the fit slice.")
     patience: int = Field(6, ge=1, description="Passes without a better validation ROC AUC before the fit stops.")
     auxiliary_weight: float = Field(0.2, ge=0, le=10, description="Weight of the auxiliary loss; the main one's is 1.")
+    checkpoint_steps: int = Field(
+        1000, ge=1, description="Steps between two checkpoints of a run that keeps them; each epoch ends with one, too."
+    )
 
 
 class EvaluationConfig(_Part):
@@ -172,6 +177,7 @@ class TrainingConfig(_Part):
     predicts: str = Field(min_length=1, description="What label 1 means, in plain words.")
     seed: int = Field(1, ge=0, le=LARGEST_SEED, description="Same seed, same data: same model.")
     data: DataConfig
+    inputs: tuple[InputConfig, ...] = Field((), description="What the model is told beside event types and times.")
     split: SplitConfig = SplitConfig()
     prefixes: PrefixesConfig = PrefixesConfig()
     vocabulary: VocabularyConfig = VocabularyConfig()
@@ -179,9 +185,11 @@ class TrainingConfig(_Part):
     fit: FitConfig = FitConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
     serving: ServingConfig = ServingConfig()
+    tune: TuneConfig = TuneConfig()
 
     @model_validator(mode="after")
     def _has_what_it_needs(self) -> Self:
+        check_inputs(self.inputs, self.data.columns, has_dates=self.data.time_unit == "iso8601")
         if self.network.num_labels > 1 or self.network.auxiliary_target != "label":
             raise ValueError(
                 "expected num_labels = 1 and auxiliary_target = 'label', as a run learns from one label column alone; "

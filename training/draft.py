@@ -1,5 +1,6 @@
 """The draft: a trained model described for its manifest."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from math import ceil
 from pathlib import Path
@@ -9,10 +10,12 @@ import numpy as np
 
 from models.manifest import Draft, Evaluation, Metric, ModelInput
 from models.sequences import Vocabulary
+from training import results
+from training.bootstrap import CONFIDENCE
 from training.calibration import Platt
 from training.config import TrainingConfig
-from training.evaluation import CONFIDENCE, Comparison
 from training.eventlog import EventLog
+from training.further_inputs import FittedInput
 from training.golden import choose_histories, record
 from training.prefixes import Prefixes, cut_prefixes
 from training.provenance import provenance
@@ -40,7 +43,8 @@ def describe(
     network: keras.Model,
     platt: Platt,
     test: Prefixes,
-    comparison: Comparison,
+    evaluation: results.Evaluation,
+    further: Sequence[FittedInput] = (),
 ) -> Draft:
     """Everything a reader of the artifact must know but its version, time and digests.
 
@@ -52,11 +56,12 @@ def describe(
         network: The trained network.
         platt: Calibration of its main output.
         test: Prefixes of the test period that were evaluated.
-        comparison: Their evaluation.
+        evaluation: Their evaluation.
+        further: The network's further inputs.
     """
     max_events = config.serving.max_events
     max_elapsed_minutes = config.serving.max_elapsed_minutes or default_max_elapsed_minutes(split.training)
-    histories = choose_histories(test, vocabulary, max_events, max_elapsed_minutes, config.seed)
+    histories = choose_histories(test, vocabulary, max_events, max_elapsed_minutes, config.seed, further=further)
     reference = cut_prefixes(split.training, histories=config.prefixes.histories)
     reference_risks = platt.risks(score(network, reference, vocabulary, max_events).risk)
     return Draft(
@@ -66,13 +71,14 @@ def describe(
         vocabulary=vocabulary.event_types,
         max_events=max_events,
         inputs=INPUTS,
+        further_inputs=tuple(one.declared for one in further),
         time_unit="minutes",
         max_elapsed_minutes=max_elapsed_minutes,
         scores_between_events=config.prefixes.between_events > 0,
         bands=config.serving.bands,
-        evaluation=_evaluation(test, comparison),
-        reference=reference_statistics(reference, reference_risks, vocabulary, max_events),
-        golden_examples=record(histories, network, platt, vocabulary, max_events),
+        evaluation=_evaluation(test, evaluation),
+        reference=reference_statistics(reference, reference_risks, vocabulary, max_events, further),
+        golden_examples=record(histories, network, platt, vocabulary, max_events, further=further),
         golden_tolerance=GOLDEN_TOLERANCE,
         provenance=provenance(config, log_path),
     )
@@ -85,7 +91,7 @@ def default_max_elapsed_minutes(log: EventLog) -> float:
     return float(min(max(tenfold, 1), _LARGEST_MAX_ELAPSED_MINUTES))
 
 
-def _evaluation(test: Prefixes, comparison: Comparison) -> Evaluation:
+def _evaluation(test: Prefixes, found: results.Evaluation) -> Evaluation:
     starts_at_seconds = int(test.log.starts_microseconds[0]) / _MICROSECONDS_PER_SECOND
     return Evaluation(
         test_from=datetime.fromtimestamp(starts_at_seconds, UTC) if test.log.has_calendar_time else None,
@@ -95,7 +101,7 @@ def _evaluation(test: Prefixes, comparison: Comparison) -> Evaluation:
         confidence=CONFIDENCE,
         metrics=tuple(
             Metric(name=metric, model=model, value=figure.value, lower=figure.lower, upper=figure.upper)
-            for model, figures in comparison.figures.items()
+            for model, figures in found.figures.items()
             for metric, figure in figures.items()
         ),
     )

@@ -1,173 +1,154 @@
-"""Evaluation: how well risks rank and how true they are, with bootstrap intervals over sequences.
+"""Evaluation: models beside each other on the same histories of the test period."""
 
-evaluate   risks of several models for the same prefixes -> Comparison
-Every metric takes labels, risks and weights (resample, prefix), and gives one figure a resample.
-"""
-
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
+from training.bootstrap import Bootstrap, interval
+from training.config import TrainingConfig
 from training.prefixes import Prefixes
+from training.results import (
+    GRADIENT_BOOSTING,
+    NETWORK,
+    Evaluation,
+    Figures,
+    Interval,
+    LengthFigures,
+    Scored,
+    SliceFigures,
+)
+from training.samples import Histories, Sampled, sample_figures
+from training.slices import each_slice, slice_values
+from training.verdict import judge
 
 FloatArray = NDArray[np.float64]
 
-CONFIDENCE = 0.95
-NUM_CALIBRATION_BINS = 15
-_LARGEST_WEIGHT_MATRIX = 4_000_000
+_COMPARED = (NETWORK, GRADIENT_BOOSTING)
 
 
-@dataclass(frozen=True, slots=True)
-class Interval:
-    """A figure and the bounds of its 95 % bootstrap interval."""
-
-    value: float
-    lower: float
-    upper: float
-
-
-@dataclass(frozen=True, slots=True)
-class Comparison:
-    """Models beside each other on the same prefixes.
-
-    Attributes:
-        figures: By model, then by metric.
-        differences: The first model minus the second, by metric, resampled in pairs.
-    """
-
-    figures: dict[str, dict[str, Interval]]
-    differences: dict[str, Interval]
-
-    @property
-    def verdict(self) -> str:
-        """Which of the two models ranks better, in one plain sentence."""
-        first, second = self.figures
-        difference = self.differences["roc_auc_weighted"]
-        ahead, behind = (first, second) if difference.value > 0 else (second, first)
-        size = f"{abs(difference.value):.3f} in weighted ROC AUC"
-        if difference.lower <= 0 <= difference.upper:
-            return (
-                f"{ahead} is ahead of {behind} by {size}, "
-                "but the interval of the difference holds 0: they are not distinguishable."
-            )
-        return f"{ahead} ranks better than {behind} by {size}; the interval of the difference does not hold 0."
-
-
-def evaluate(prefixes: Prefixes, risks: Mapping[str, FloatArray], resamples: int, seed: int) -> Comparison:
-    """Compare two models' risks for `prefixes`.
+def evaluate(
+    config: TrainingConfig, prefixes: Prefixes, risks: Mapping[str, FloatArray], seeds: Sequence[int]
+) -> Evaluation:
+    """Compare models by their risks for `prefixes`.
 
     Args:
-        prefixes: What was scored.
-        risks: By model, float64 (prefix,); the difference is the first minus the second.
-        resamples: Bootstrap resamples. Whole sequences are drawn, as prefixes of one sequence are not independent.
-        seed: Seed of the resampling.
+        config: What was trained; its seed is that of the bootstrap.
+        prefixes: The test period's histories.
+        risks: By model, calibrated, float64 (seed, prefix); `network` and `gradient_boosting` are among them. A model
+            without a random part has the same row for each seed.
+        seeds: The seeds.
     """
-    metrics = _metrics(prefixes.lengths)
     labels = prefixes.labels.astype(np.float64)
-    samples: dict[str, dict[str, list[FloatArray]]] = {model: {name: [] for name in metrics} for model in risks}
-    for weights in _resampled_weights(prefixes, resamples, seed):
-        for model, of_model in risks.items():
-            for name, metric in metrics.items():
-                samples[model][name].append(metric(labels, of_model, weights))
+    owners = _owners(prefixes)
+    test = Histories(labels, prefixes.strata, owners)
+    num_entities = int(owners.max()) + 1
+    bootstrap = Bootstrap(num_entities, len(seeds), config.evaluation.resamples, config.seed)
 
-    joined = {model: {name: np.concatenate(parts) for name, parts in of.items()} for model, of in samples.items()}
-    first, second = joined.values()
-    return Comparison(
-        figures={model: {name: _interval(sample) for name, sample in of.items()} for model, of in joined.items()},
-        differences={name: _interval(first[name] - second[name]) for name in metrics},
+    samples = dict(zip(risks, sample_figures([(test, of) for of in risks.values()], bootstrap), strict=True))
+    figures = {model: _figures(of_model, bootstrap) for model, of_model in samples.items()}
+    differences = {
+        other: _differences(samples[NETWORK], samples[other], bootstrap) for other in samples if other != NETWORK
+    }
+    verdict, sentence = judge(figures, differences)
+    return Evaluation(
+        name=config.name,
+        predicts=config.predicts,
+        seeds=tuple(seeds),
+        resamples=bootstrap.num_resamples,
+        num_sequences=len(np.unique(prefixes.sequences)),
+        num_entities=num_entities,
+        num_prefixes=len(prefixes),
+        prevalence=float(labels.mean()),
+        figures=figures,
+        by_seed={model: _by_seed(of_model) for model, of_model in samples.items()},
+        differences=differences,
+        by_length=() if prefixes.histories == "whole" else _by_length(test, samples, bootstrap),
+        by_slice=_by_slice(test, prefixes, risks, bootstrap),
+        verdict=verdict,
+        sentence=sentence,
+        scored=Scored(
+            labels=labels,
+            lengths=prefixes.lengths,
+            asked_microseconds=prefixes.asked_microseconds,
+            has_calendar_time=prefixes.log.has_calendar_time,
+            risks=dict(risks),
+        ),
     )
 
 
-def roc_auc(labels: FloatArray, risks: FloatArray, weights: FloatArray) -> FloatArray:
-    """Probability that a positive has the higher risk, ties counting half; NaN where a class has no weight."""
-    positives, negatives = _by_distinct_risk(labels, risks, weights)
-    below = np.cumsum(negatives, axis=1) - negatives / 2
-    pairs = positives.sum(axis=1) * negatives.sum(axis=1)
-    return np.divide((positives * below).sum(axis=1), pairs, out=np.full(len(pairs), np.nan), where=pairs > 0)
+def _owners(prefixes: Prefixes) -> NDArray[np.int64]:
+    """Number of each history's entity, or of its sequence where the log names no entities, int64 (prefix,), from 0."""
+    entities = prefixes.log.entities
+    names = prefixes.sequences if entities is None else entities[prefixes.sequences].astype(str)
+    return np.unique(names, return_inverse=True)[1]
 
 
-def roc_auc_by_length(
-    labels: FloatArray, risks: FloatArray, weights: FloatArray, lengths: NDArray[np.int64]
-) -> FloatArray:
-    """ROC AUC among prefixes of the same length, averaged by their number; lengths with one class only are skipped.
-
-    The measure of Teinemaa et al. 2019, ACM TKDD 13(2): a model does not earn it by telling long prefixes from short.
-    """
-    total = np.zeros(len(weights))
-    mass = np.zeros(len(weights))
-    for length in np.unique(lengths):
-        chosen = lengths == length
-        of_length = roc_auc(labels[chosen], risks[chosen], weights[:, chosen])
-        weight = np.where(np.isnan(of_length), 0.0, weights[:, chosen].sum(axis=1))
-        total += np.nan_to_num(of_length) * weight
-        mass += weight
-    return np.divide(total, mass, out=np.full(len(total), np.nan), where=mass > 0)
+def _figures(sampled: Sampled, bootstrap: Bootstrap) -> Figures:
+    return _known({m: interval(bootstrap.mean_over_seeds(sample)) for m, sample in sampled.by_metric.items()})
 
 
-def average_precision(labels: FloatArray, risks: FloatArray, weights: FloatArray) -> FloatArray:
-    """Sum over thresholds of the gain in recall times the precision; the share of label 1 for a random order."""
-    positives, negatives = _by_distinct_risk(labels, -risks, weights)
-    found, flagged = np.cumsum(positives, axis=1), np.cumsum(positives + negatives, axis=1)
-    precision = np.divide(found, flagged, out=np.zeros_like(found), where=flagged > 0)
-    num_positives = positives.sum(axis=1)
-    gained = (positives * precision).sum(axis=1)
-    return np.divide(gained, num_positives, out=np.full(len(gained), np.nan), where=num_positives > 0)
+def _differences(first: Sampled, second: Sampled, bootstrap: Bootstrap) -> Figures:
+    """First minus second, resample by resample and seed by seed."""
+    pairs = {metric: sample - second.by_metric[metric] for metric, sample in first.by_metric.items()}
+    return _known({metric: interval(bootstrap.mean_over_seeds(sample)) for metric, sample in pairs.items()})
 
 
-def brier(labels: FloatArray, risks: FloatArray, weights: FloatArray) -> FloatArray:
-    """Mean squared error of the risk; 0 is perfect (Brier 1950, Monthly Weather Review 78)."""
-    return np.asarray(weights @ (risks - labels) ** 2 / weights.sum(axis=1))
+def _known(intervals: Mapping[str, Interval | None]) -> Figures:
+    return {metric: figure for metric, figure in intervals.items() if figure is not None}
 
 
-def expected_calibration_error(labels: FloatArray, risks: FloatArray, weights: FloatArray) -> FloatArray:
-    """Mean |share of label 1 - mean risk| over 15 bins by risk, of equally many prefixes each; 0 is perfect.
-
-    Equal risks share a bin, however many they are: nothing but the order of rows could tell them apart.
-    """
-    order = np.argsort(risks, kind="stable")
-    ascending = risks[order]
-    cuts = np.arange(NUM_CALIBRATION_BINS) * len(order) // NUM_CALIBRATION_BINS
-    firsts = np.unique(np.searchsorted(ascending, ascending[cuts]))
-    surplus = np.add.reduceat((weights * (labels - risks))[:, order], firsts, axis=1)
-    return np.asarray(np.abs(surplus).sum(axis=1) / weights.sum(axis=1))
+def _by_seed(sampled: Sampled) -> dict[str, tuple[float, ...]]:
+    return {metric: tuple(sample[0].tolist()) for metric, sample in sampled.by_metric.items()}
 
 
-def _metrics(lengths: NDArray[np.int64]) -> dict[str, Callable[[FloatArray, FloatArray, FloatArray], FloatArray]]:
-    return {
-        "roc_auc_weighted": lambda labels, risks, weights: roc_auc_by_length(labels, risks, weights, lengths),
-        "roc_auc_pooled": roc_auc,
-        "average_precision": average_precision,
-        "brier": brier,
-        "expected_calibration_error": expected_calibration_error,
-    }
+def _by_length(test: Histories, samples: Mapping[str, Sampled], bootstrap: Bootstrap) -> tuple[LengthFigures, ...]:
+    def roc_auc(sampled: Sampled, column: int) -> Interval | None:
+        return interval(bootstrap.mean_over_seeds(sampled.by_stratum[:, :, column]))
+
+    columns = {int(length): column for column, length in enumerate(samples[NETWORK].strata)}
+    of_lengths = []
+    for length in np.unique(test.strata).tolist():
+        is_chosen = test.strata == length
+        column, difference, of_models = columns.get(length), None, {}
+        if column is not None:
+            of_models = _known({model: roc_auc(sampled, column) for model, sampled in samples.items()})
+            first, second = (samples[model].by_stratum[:, :, column] for model in _COMPARED)
+            difference = interval(bootstrap.mean_over_seeds(first - second))
+        of_lengths.append(
+            LengthFigures(
+                length=length,
+                num_prefixes=int(is_chosen.sum()),
+                prevalence=float(test.labels[is_chosen].mean()),
+                roc_auc=of_models,
+                difference=difference,
+            )
+        )
+    return tuple(of_lengths)
 
 
-def _resampled_weights(prefixes: Prefixes, resamples: int, seed: int) -> Iterator[FloatArray]:
-    """How often each prefix is drawn, float64 (resample, prefix), in pieces; the first row is the sample itself."""
-    num_sequences = prefixes.log.num_sequences
-    generator = np.random.default_rng(seed)
-    most_rows = max(_LARGEST_WEIGHT_MATRIX // len(prefixes), 1)
-    yield np.ones((1, len(prefixes)))
-    for first in range(0, resamples, most_rows):
-        num_rows = min(most_rows, resamples - first)
-        drawn = generator.multinomial(num_sequences, np.full(num_sequences, 1 / num_sequences), num_rows)
-        yield drawn[:, prefixes.sequences].astype(np.float64)
-
-
-def _by_distinct_risk(labels: FloatArray, risks: FloatArray, weights: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Weight of positives and of negatives at each distinct risk, ascending, each (resample, risk)."""
-    order = np.argsort(risks, kind="stable")
-    ascending = risks[order]
-    firsts = np.flatnonzero(np.concatenate([[True], ascending[1:] != ascending[:-1]]))
-    positives = np.add.reduceat(weights[:, order] * labels[order], firsts, axis=1)
-    everything = np.add.reduceat(weights[:, order], firsts, axis=1)
-    return positives, everything - positives
-
-
-def _interval(sample: FloatArray) -> Interval:
-    """The first figure, with quantiles of the others; resamples without both classes have none and are left out."""
-    tail = (1 - CONFIDENCE) / 2
-    lower, upper = np.nanquantile(sample[1:], [tail, 1 - tail])
-    return Interval(float(sample[0]), float(lower), float(upper))
+def _by_slice(
+    test: Histories, prefixes: Prefixes, risks: Mapping[str, FloatArray], bootstrap: Bootstrap
+) -> tuple[SliceFigures, ...]:
+    slices = [
+        (column, value, is_chosen)
+        for column, values in slice_values(prefixes).items()
+        for value, is_chosen in each_slice(values)
+    ]
+    scored = [(test.where(chosen), risks[model][:, chosen]) for _, _, chosen in slices for model in _COMPARED]
+    samples = iter(sample_figures(scored, bootstrap, has_lift=False))
+    of_slices = []
+    for column, value, is_chosen in slices:
+        network, boosting = next(samples), next(samples)
+        of_slices.append(
+            SliceFigures(
+                column=column,
+                value=value,
+                num_sequences=len(np.unique(prefixes.sequences[is_chosen])),
+                num_prefixes=int(is_chosen.sum()),
+                prevalence=float(test.labels[is_chosen].mean()),
+                figures={NETWORK: _figures(network, bootstrap), GRADIENT_BOOSTING: _figures(boosting, bootstrap)},
+                differences=_differences(network, boosting, bootstrap),
+            )
+        )
+    return tuple(of_slices)

@@ -5,7 +5,8 @@ read_event_log   CSV, Parquet or XES -> EventLog
 EventLogError    the log cannot be trained on; the message names the row or column and the way out
 """
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,11 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from models.further_inputs import SCORED_MINUTE_OF_WEEK
 from models.sequences import Vocabulary
+from training.columns import Column, row_name, shared_texts, texts
 from training.config import DataConfig
+from training.input_config import InputConfig, with_columns
 from training.rows import NOT_YET, EventLogError, and_more, read_rows
 
 __all__ = ["EventLog", "EventLogError", "read_event_log"]
@@ -42,6 +46,8 @@ class EventLog:
         entities: object (sequence,), whose sequence it is, where one has several.
         split_values: object (sequence,), the part each sequence was given to by hand.
         was_unordered: bool (sequence,), whether its rows were not in order of time in the file.
+        columns: Of each further input but the clock, by its name.
+        has_clock: Whether the clock of the scoring moment is an input.
     """
 
     sequence_ids: NDArray[np.object_]
@@ -57,6 +63,8 @@ class EventLog:
     entities: NDArray[np.object_] | None = None
     split_values: NDArray[np.object_] | None = None
     was_unordered: NDArray[np.bool_] | None = None
+    columns: Mapping[str, Column] = field(default_factory=dict)
+    has_clock: bool = False
 
     @property
     def num_sequences(self) -> int:
@@ -140,16 +148,17 @@ class EventLog:
         chosen["offsets"] = np.concatenate([[0], np.cumsum(lengths)])
         chosen["event_types"] = self.event_types[events]
         chosen["times_microseconds"] = self.times_microseconds[events]
+        chosen["columns"] = {name: column.take(sequences, events) for name, column in self.columns.items()}
         return replace(self, **chosen)
 
 
-def read_event_log(path: Path, config: DataConfig) -> EventLog:
-    """Read and check the log at `path`.
+def read_event_log(path: Path, config: DataConfig, inputs: Sequence[InputConfig] = ()) -> EventLog:
+    """Read and check the log at `path`, with the columns of `inputs`.
 
     Raises:
         EventLogError: A column is missing, a value unreadable, a label inconsistent, or there is nothing to learn.
     """
-    log = _sorted_into_sequences(read_rows(path, config), config)
+    log = _sorted_into_sequences(read_rows(path, config, inputs), config, inputs)
     if not log.has_both_labels:
         raise EventLogError(
             f"Expected sequences of both classes in the column {config.label_column!r} of {path}. "
@@ -166,7 +175,7 @@ def read_event_log(path: Path, config: DataConfig) -> EventLog:
     return log
 
 
-def _sorted_into_sequences(rows: pl.DataFrame, config: DataConfig) -> EventLog:
+def _sorted_into_sequences(rows: pl.DataFrame, config: DataConfig, inputs: Sequence[InputConfig]) -> EventLog:
     codes, times = rows["id"].to_physical().to_numpy(), rows["microseconds"].to_numpy()
     # Ties of time keep the order of the file, within a sequence and between sequences.
     by_sequence = np.lexsort((times, codes))
@@ -179,15 +188,15 @@ def _sorted_into_sequences(rows: pl.DataFrame, config: DataConfig) -> EventLog:
     event_rows = by_sequence[np.arange(len(codes)) + np.repeat(firsts[order] - offsets[:-1], lengths[order])]
     first_rows = first_rows[order]
 
-    for name, column in _columns_that_agree(config).items():
+    for name, column in _columns_that_agree(config, inputs).items():
         _check_agrees(rows[name].to_physical().to_numpy()[event_rows], offsets, rows["id"][first_rows], column)
     of_sequence = rows[first_rows]
     horizon_minutes = config.label_horizon_minutes
     return EventLog(
-        sequence_ids=_texts(of_sequence["id"]),
+        sequence_ids=texts(of_sequence["id"]),
         labels=of_sequence["label"].to_numpy(),
         offsets=offsets,
-        event_types=_shared_texts(rows["type"])[event_rows],
+        event_types=shared_texts(rows["type"])[event_rows],
         times_microseconds=times[event_rows],
         has_calendar_time=config.time_unit == "iso8601",
         has_common_origin=config.time_origin == "common",
@@ -195,19 +204,29 @@ def _sorted_into_sequences(rows: pl.DataFrame, config: DataConfig) -> EventLog:
         label_horizon_microseconds=None
         if horizon_minutes is None
         else round(horizon_minutes * _MICROSECONDS_PER_MINUTE),
-        entities=_texts(of_sequence["entity"]) if config.entity_column else None,
-        split_values=_texts(of_sequence["split"]) if config.split_column else None,
+        entities=texts(of_sequence["entity"]) if config.entity_column else None,
+        split_values=texts(of_sequence["split"]) if config.split_column else None,
         was_unordered=_has_descent(event_rows, offsets),
+        columns={one.name: _column(rows[row_name(one)], one, event_rows, first_rows) for one in with_columns(inputs)},
+        has_clock=SCORED_MINUTE_OF_WEEK in [one.name for one in inputs],
     )
 
 
-def _columns_that_agree(config: DataConfig) -> dict[str, str]:
+def _column(
+    values: pl.Series, one: InputConfig, event_rows: NDArray[np.int64], first_rows: NDArray[np.int64]
+) -> Column:
+    in_file = values.to_numpy() if one.kind == "numeric" else shared_texts(values)
+    return Column(one.per, in_file[event_rows if one.per == "event" else first_rows])
+
+
+def _columns_that_agree(config: DataConfig, inputs: Sequence[InputConfig]) -> dict[str, str]:
     """Columns with one value a sequence, by their name among the rows."""
     columns = {
         "label": config.label_column,
         "label_microseconds": config.label_time_column,
         "entity": config.entity_column,
         "split": config.split_column,
+        **{row_name(one): one.source for one in with_columns(inputs) if one.per == "sequence"},
     }
     return {name: column for name, column in columns.items() if column is not None}
 
@@ -219,7 +238,7 @@ def _check_agrees(values: NDArray[Any], offsets: NDArray[np.int64], ids: pl.Seri
         received = "both 0 and 1" if values.dtype == np.int8 else "several values"
         raise EventLogError(
             f"Expected one value a sequence in the column {column!r}. Received: {received} for sequence "
-            f"{_texts(ids)[torn[0]]!r}{and_more(len(torn) - 1, 'sequence')}. It says something of the sequence as a "
+            f"{texts(ids)[torn[0]]!r}{and_more(len(torn) - 1, 'sequence')}. It says something of the sequence as a "
             "whole: repeat it in every row."
         )
 
@@ -229,17 +248,3 @@ def _has_descent(event_rows: NDArray[np.int64], offsets: NDArray[np.int64]) -> N
     is_descent = np.append(event_rows[1:] < event_rows[:-1], False)
     is_descent[offsets[1:] - 1] = False
     return np.logical_or.reduceat(is_descent, offsets[:-1])
-
-
-def _texts(categories: pl.Series) -> NDArray[np.object_]:
-    texts: NDArray[Any] = np.array(categories.cast(pl.String).to_list(), dtype=object)
-    return texts
-
-
-def _shared_texts(categories: pl.Series) -> NDArray[np.object_]:
-    """The texts, object (event,), equal ones being one object in memory."""
-    distinct = categories.unique()
-    codes, texts = distinct.to_physical().to_numpy(), _texts(distinct)
-    by_code: NDArray[Any] = np.empty(int(codes.max()) + 1, dtype=object)
-    by_code[codes] = texts
-    return by_code[categories.to_physical().to_numpy()]

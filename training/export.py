@@ -1,5 +1,6 @@
 """The export: network and calibration as one SavedModel that any TensorFlow serves on any device."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import keras
@@ -8,18 +9,23 @@ from keras import ops
 
 from training.calibration import Platt
 from training.config import TrainingConfig
+from training.further_inputs import FittedInput
 from training.network import build_network
 
 
-def portable_copy(network: keras.Model, config: TrainingConfig, vocabulary_size: int) -> keras.Model:
+def portable_copy(
+    network: keras.Model, config: TrainingConfig, vocabulary_size: int, further: Sequence[FittedInput] = ()
+) -> keras.Model:
     """The same network and weights, built so that no graph of it is bound to a GPU.
 
     Args:
         network: The trained network.
         config: What it was built from.
         vocabulary_size: What it was built for.
+        further: Its further inputs.
     """
-    portable = build_network(config.network, vocabulary_size, config.vocabulary.unknown_rate, is_portable=True)
+    unknown_rate = config.vocabulary.unknown_rate
+    portable = build_network(config.network, vocabulary_size, unknown_rate, further, is_portable=True)
     portable.set_weights(network.get_weights())
     return portable
 
@@ -36,14 +42,11 @@ def write_saved_model(network: keras.Model, platt: Platt, directory: Path) -> No
     slope = tf.Variable(platt.slope, dtype=tf.float32, trainable=False, name="slope")
     intercept = tf.Variable(platt.intercept, dtype=tf.float32, trainable=False, name="intercept")
 
-    @tf.function(
-        input_signature=[
-            tf.TensorSpec((None, None), tf.int32, "event_ids"),
-            tf.TensorSpec((None, None), tf.float32, "elapsed_minutes"),
-        ]
-    )
-    def serving_default(event_ids: tf.Tensor, elapsed_minutes: tf.Tensor) -> dict[str, tf.Tensor]:
-        logits = network({"event_ids": event_ids, "elapsed_minutes": elapsed_minutes}, training=False)
+    signature = {name: tf.TensorSpec(tensor.shape, tensor.dtype, name) for name, tensor in network.input.items()}
+
+    @tf.function(input_signature=[signature])
+    def serving_default(tensors: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        logits = network(tensors, training=False)
         calibrated = slope * logits["risk"][:, 0] + intercept
         return {"risk": ops.sigmoid(calibrated), "auxiliary_risk": ops.sigmoid(logits["auxiliary_risk"][:, 0])}
 

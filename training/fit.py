@@ -1,19 +1,31 @@
 """The fit: finds a network's weights on the fit slice, stopping by the validation slice."""
 
+import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from itertools import chain
+from time import perf_counter
+from typing import Any
 
 import keras
 import numpy as np
+from numpy.typing import NDArray
 
 from models.sequences import Vocabulary
-from training.batches import shuffled_batches
+from training.batches import Batches
+from training.checkpoints import Checkpoints
 from training.config import FitConfig
-from training.evaluation import roc_auc_by_length
+from training.fit_state import EpochFigures, FitState
+from training.metrics import weighted_roc_auc
+from training.one_pass import AskedBucket, ask, is_per_event
 from training.prefixes import Prefixes
-from training.scoring import score
+from training.scoring import Scorer
+from training.train_step import TrainStep
 
 VALIDATION_METRIC = "validation_roc_auc_weighted"
+
+# A shape is compiled if a fit may need it so often: that takes as long as 700 steps save, and most fits stop early.
+_STEPS_WORTH_COMPILING = 2000
 
 
 class FitError(RuntimeError):
@@ -28,11 +40,13 @@ class FitResult:
         num_epochs: Passes made.
         best_epoch: The pass whose weights were kept, counted from 1.
         validation_roc_auc_weighted: Their weighted ROC AUC on the validation slice.
+        epochs: How each pass went.
     """
 
     num_epochs: int
     best_epoch: int
     validation_roc_auc_weighted: float
+    epochs: tuple[EpochFigures, ...] = ()
 
 
 def fit_network(
@@ -46,11 +60,12 @@ def fit_network(
     losses: Mapping[str, keras.losses.Loss],
     seed: int,
     callbacks: Sequence[keras.callbacks.Callback] = (),
+    checkpoints: Checkpoints | None = None,
 ) -> FitResult:
     """Fit `network` in place and leave it with its best epoch's weights.
 
     The loss is that of the risk + w times that of the auxiliary risk, w = `config.auxiliary_weight`, every prefix
-    counting equally.
+    counting equally. A network that answers after every event learns from all prefixes of a sequence in one pass.
 
     Args:
         network: Of `build_network`, untrained.
@@ -61,52 +76,158 @@ def fit_network(
         config: Step size, batch size and when to stop.
         losses: Of `network_losses`, for both outputs.
         seed: Seed of the shuffling; weights and dropout take Keras' global seed.
-        callbacks: Further Keras callbacks; their epoch logs hold `VALIDATION_METRIC`.
+        callbacks: Further Keras callbacks; their epoch logs hold `VALIDATION_METRIC` and what else `EpochFigures` has.
+            They are told of the epochs before a resumption, too.
+        checkpoints: Where the fit's state is kept, and found if it was broken off.
 
     Raises:
         FitError: The network no longer gives numbers.
+        CheckpointError: The checkpoint is of another fit, or cannot be read or written.
     """
-    network.compile(
-        optimizer=keras.optimizers.Adam(config.learning_rate, clipnorm=1.0),
-        loss=dict(losses),
-        loss_weights={"risk": 1.0, "auxiliary_risk": config.auxiliary_weight},
-        # Every bucket has a shape of its own: compiling each takes longer than it saves.
-        jit_compile=False,
+    fit = _Fit(
+        network,
+        training,
+        validation,
+        vocabulary=vocabulary,
+        max_events=max_events,
+        config=config,
+        losses=losses,
+        seed=seed,
     )
-    stop = keras.callbacks.EarlyStopping(
-        VALIDATION_METRIC, mode="max", patience=config.patience, restore_best_weights=True
+    state = fit.resumed(checkpoints) or FitState()
+    network.stop_training = False
+    told = keras.callbacks.CallbackList(
+        list(callbacks), model=network, epochs=config.max_epochs, steps=fit.batches.num_batches
     )
-    history = network.fit(
-        shuffled_batches(training, vocabulary, max_events, config.batch_size, seed),
-        epochs=config.max_epochs,
-        callbacks=[_ValidationRanking(validation, vocabulary, max_events), stop, *callbacks],
-        shuffle=False,
-        verbose=0,
-    )
-    return FitResult(len(history.epoch), stop.best_epoch + 1, float(stop.best))
+    told.on_train_begin()
+    for epoch, figures in enumerate(state.epochs):
+        told.on_epoch_begin(epoch)
+        told.on_epoch_end(epoch, asdict(figures))
+    while not state.is_done:
+        epoch = len(state.epochs)
+        told.on_epoch_begin(epoch)
+        fit.descend(state, told, checkpoints)
+        fit.close_epoch(state)
+        told.on_epoch_end(epoch, asdict(state.epochs[-1]))
+        state.is_done |= bool(network.stop_training)
+        fit.keep(state, checkpoints)
+    network.set_weights(state.best_weights)
+    told.on_train_end()
+    return FitResult(len(state.epochs), state.best_epoch, state.best_ranking, tuple(state.epochs))
 
 
-class _ValidationRanking(keras.callbacks.Callback):
-    """Adds the main output's weighted ROC AUC on the validation slice to the logs of every epoch.
+class _Fit:
+    """What stays the same throughout a fit, and the two halves of an epoch."""
 
-    Total loss would also reward the auxiliary output, and both shift with the share of label 1; the order of risks is
-    what the network is chosen for, calibration comes later.
-    """
-
-    def __init__(self, validation: Prefixes, vocabulary: Vocabulary, max_events: int) -> None:
-        super().__init__()
+    def __init__(
+        self,
+        network: keras.Model,
+        training: Prefixes,
+        validation: Prefixes,
+        *,
+        vocabulary: Vocabulary,
+        max_events: int,
+        config: FitConfig,
+        losses: Mapping[str, keras.losses.Loss],
+        seed: int,
+    ) -> None:
+        self._network = network
         self._validation = validation
-        self._vocabulary = vocabulary
-        self._max_events = max_events
+        self._config = config
+        asked = ask(network, training, vocabulary, max_events)
+        targets = [bucket.targets(training.labels, is_per_event=is_per_event(network)) for bucket in asked]
+        encoded = [bucket.encoded for bucket in asked]
+        self.batches = Batches(list(zip(encoded, targets, strict=True)), config.batch_size, seed)
+        self._scorer = Scorer(network, validation, vocabulary, max_events)
+        optimizer = keras.optimizers.Adam(config.learning_rate, clipnorm=1.0)
+        optimizer.build(network.trainable_variables)
+        weights = {"risk": 1.0, "auxiliary_risk": config.auxiliary_weight}
+        self._step = TrainStep(network, optimizer, losses, weights, self.batches.mean_asked)
+        if self._step.can_be_compiled:
+            for shape, steps in self.batches.shapes.items():
+                if steps * config.max_epochs >= _STEPS_WORTH_COMPILING:
+                    self._step.compile(shape)
+        # The states of all random generators are among the network's.
+        self._variables = [*network.variables, *optimizer.variables]
+        told = (repr(config), repr(seed), *(f"{name} {loss.get_config()}" for name, loss in losses.items()))
+        asked += self._scorer.buckets
+        arrays = [*network.get_weights(), *targets, validation.labels, validation.strata]
+        self._fingerprint = _fingerprint("\n".join(told), arrays, asked)
 
-    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        """Score the validation slice."""
-        risks = score(self.model, self._validation, self._vocabulary, self._max_events).risk
+    def resumed(self, checkpoints: Checkpoints | None) -> FitState | None:
+        """The state of a fit that was broken off, all variables set to it."""
+        return None if checkpoints is None else checkpoints.read(self._fingerprint, self._variables)
+
+    def keep(self, state: FitState, checkpoints: Checkpoints | None) -> None:
+        """Write a checkpoint, if any are wanted."""
+        if checkpoints is not None:
+            checkpoints.write(self._fingerprint, state, self._variables)
+
+    def descend(self, state: FitState, told: keras.callbacks.Callback, checkpoints: Checkpoints | None) -> None:
+        """Make the steps that are left of an epoch."""
+        # Fetched late: a device need not wait for each.
+        losses: list[keras.KerasTensor] = []
+        started = perf_counter()
+        for batch in self.batches.epoch(len(state.epochs), first=state.step):
+            step = state.step + len(losses)
+            told.on_train_batch_begin(step)
+            losses.append(self._step(batch))
+            told.on_train_batch_end(step)
+            is_due = (step + 1) % self._config.checkpoint_steps == 0 and step + 1 < self.batches.num_batches
+            if checkpoints is not None and is_due:
+                started = _fetch(state, losses, started)
+                self.keep(state, checkpoints)
+        _fetch(state, losses, started)
+
+    def close_epoch(self, state: FitState) -> None:
+        """Judge the weights, keep them if they are the best, and say whether to stop."""
+        ranking = self._ranking(len(state.epochs) + 1)
+        is_best = ranking > state.best_ranking or not state.best_epoch
+        state.epochs.append(
+            EpochFigures(
+                loss=state.loss_sum / self.batches.num_batches,
+                validation_roc_auc_weighted=ranking,
+                seconds=state.seconds,
+                prefixes_per_second=self.batches.num_asked / state.seconds,
+            )
+        )
+        if is_best:
+            state.best_epoch, state.best_weights = len(state.epochs), self._network.get_weights()
+        state.step, state.loss_sum, state.seconds = 0, 0.0, 0.0
+        is_last = len(state.epochs) == self._config.max_epochs
+        state.is_done = is_last or state.epochs_since_best >= self._config.patience
+
+    def _ranking(self, epoch: int) -> float:
+        """The main output's weighted ROC AUC on the validation slice.
+
+        Total loss would also reward the auxiliary output, and both shift with the share of label 1; the order of risks
+        is what the network is chosen for, calibration comes later.
+        """
+        risks = self._scorer().risk
         if not np.isfinite(risks).all():
             raise FitError(
-                f"Expected finite scores after epoch {epoch + 1}. Received: NaN or infinity. Lower fit.learning_rate."
+                f"Expected finite scores after epoch {epoch}. Received: NaN or infinity. Lower fit.learning_rate."
             )
         labels = self._validation.labels.astype(np.float64)
-        ranking = roc_auc_by_length(labels, risks, np.ones((1, len(risks))), self._validation.lengths)
-        if logs is not None:
-            logs[VALIDATION_METRIC] = float(ranking[0])
+        return float(weighted_roc_auc(labels, risks, np.ones((1, len(risks))), self._validation.strata)[0])
+
+
+def _fetch(state: FitState, losses: list[keras.KerasTensor], started: float) -> float:
+    """Move the steps made into `state`, and give the time from which the next ones count."""
+    for loss in losses:
+        state.loss_sum += float(loss)
+    state.step += len(losses)
+    losses.clear()
+    now = perf_counter()
+    state.seconds += now - started
+    return now
+
+
+def _fingerprint(told: str, arrays: Sequence[NDArray[Any]], asked: Sequence[AskedBucket]) -> str:
+    """A digest of all that decides how a fit goes, the weights it starts from among it."""
+    digest = hashlib.sha256(told.encode())
+    of_buckets = ((one.prefixes, one.rows, one.steps, *one.encoded.tensors.values()) for one in asked)
+    for array in chain(arrays, *of_buckets):
+        digest.update(f"{array.dtype} {array.shape}".encode())
+        digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()

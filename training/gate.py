@@ -19,12 +19,14 @@ from tensorflow.core.framework.node_def_pb2 import NodeDef
 from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
 from tensorflow.types.experimental import ConcreteFunction
 
+from models.further_inputs import FurtherInputs
 from models.manifest import Draft
-from models.sequences import Vocabulary, encode
+from models.sequences import PADDING_ID, Vocabulary, encode
 
 TOLERANCE = 1e-6
 EXTRA_PADDING = (1, 7, 50)
-GARBAGE_MINUTES = (float("nan"), float("inf"), -5.0, 1e9)
+GARBAGE_NUMBERS = (float("nan"), float("inf"), -5.0, 1e9)
+GARBAGE_IDS = (-1, 2**31 - 1)
 
 # Operations for one kind of device, or that call back into the process they were traced in.
 _BOUND = ("Cudnn", "Xla", "PyFunc", "EagerPyFunc")
@@ -66,7 +68,7 @@ def check_artifact(directory: Path, draft: Draft) -> None:
     """
     _check_operations(directory)
     signature = tf.saved_model.load(str(directory)).signatures["serving_default"]
-    _check_signature(signature)
+    _check_signature(signature, draft)
     _check_golden_examples(signature, draft)
     _check_padding(signature, draft)
 
@@ -91,7 +93,7 @@ def _nodes(graph: GraphDef) -> Iterator[NodeDef]:
         yield from function.node_def
 
 
-def _check_signature(signature: ConcreteFunction) -> None:
+def _check_signature(signature: ConcreteFunction, draft: Draft) -> None:
     _, inputs = signature.structured_input_signature
     received = {
         name: (spec.dtype, spec.shape.as_list()) for name, spec in (inputs | signature.structured_outputs).items()
@@ -101,6 +103,10 @@ def _check_signature(signature: ConcreteFunction) -> None:
         "elapsed_minutes": (tf.float32, [None, None]),
         "risk": (tf.float32, [None]),
         "auxiliary_risk": (tf.float32, [None]),
+        **{
+            one.name: (tf.as_dtype(one.dtype), [None, None] if one.per == "event" else [None])
+            for one in draft.further_inputs
+        },
     }
     if received != expected:
         raise GateError(f"Expected the signature {expected}. Received: {received}.")
@@ -128,7 +134,7 @@ def _check_padding(signature: ConcreteFunction, draft: Draft) -> None:
 
 
 def _score(signature: ConcreteFunction, draft: Draft, chosen: slice, num_columns: int = 0) -> Risks:
-    """Risks of the chosen golden examples, padded by `num_columns` more than needed, with garbage in padded minutes."""
+    """Risks of the chosen golden examples, padded by `num_columns` more than needed, with garbage in the padding."""
     examples = draft.golden_examples[chosen]
     encoded = encode(
         [example.event_types for example in examples],
@@ -136,12 +142,17 @@ def _score(signature: ConcreteFunction, draft: Draft, chosen: slice, num_columns
         Vocabulary(draft.vocabulary),
         draft.max_events,
     )
+    encoded = FurtherInputs(draft.further_inputs).complete(encoded, [example.further for example in examples])
     padding = ((0, 0), (0, num_columns))
-    event_ids, minutes = np.pad(encoded.event_ids, padding), np.pad(encoded.elapsed_minutes, padding)
-    if num_columns:
-        is_padding = event_ids == 0
-        minutes[is_padding] = np.resize(np.array(GARBAGE_MINUTES, np.float32), int(is_padding.sum()))
-    outputs = signature(event_ids=tf.constant(event_ids), elapsed_minutes=tf.constant(minutes))
+    tensors = {
+        name: np.pad(tensor, padding) if tensor.ndim == 2 else tensor for name, tensor in encoded.tensors.items()
+    }
+    is_padding = tensors["event_ids"] == PADDING_ID
+    for name, tensor in tensors.items():
+        if num_columns and tensor.ndim == 2 and name != "event_ids":
+            garbage = GARBAGE_NUMBERS if tensor.dtype == np.float32 else GARBAGE_IDS
+            tensor[is_padding] = np.resize(np.array(garbage, tensor.dtype), int(is_padding.sum()))
+    outputs = signature(**{name: tf.constant(tensor) for name, tensor in tensors.items()})
     return {name: output.numpy() for name, output in outputs.items()}
 
 

@@ -1,14 +1,18 @@
 """Golden examples: real histories of the test period that every faithful copy of a model must score alike."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
+from models.further_inputs import FurtherInputs, FurtherValues
 from models.manifest import GoldenExample
 from models.sequences import Vocabulary, encode
 from training.calibration import Platt, sigmoid
+from training.further_inputs import FittedInput, values_of
 from training.prefixes import Prefixes
 
 NUM_EXAMPLES = 20
@@ -20,10 +24,17 @@ class History:
 
     event_types: tuple[str, ...]
     elapsed_minutes: tuple[float, ...]
+    further: FurtherValues = field(default_factory=dict)
 
 
 def choose_histories(
-    prefixes: Prefixes, vocabulary: Vocabulary, max_events: int, max_elapsed_minutes: float, seed: int
+    prefixes: Prefixes,
+    vocabulary: Vocabulary,
+    max_events: int,
+    max_elapsed_minutes: float,
+    seed: int,
+    *,
+    further: Sequence[FittedInput] = (),
 ) -> list[History]:
     """Histories of every length there is, one with an unknown event and one longer than `max_events`."""
     generator = np.random.default_rng(seed)
@@ -34,24 +45,31 @@ def choose_histories(
         chosen = shuffled.lengths == length
         turn[chosen] = np.arange(chosen.sum())
     order = np.lexsort((shuffled.lengths, turn))[:NUM_EXAMPLES]
-    histories = [_history(shuffled, int(index), max_events) for index in order]
+    histories = [_history(shuffled, int(index), max_events, further) for index in order]
     longest = max(histories, key=lambda history: len(history.event_types))
     histories += [_with_unknown_event(longest, vocabulary), _repeated(longest, max_events)]
     return [_within(history, max_elapsed_minutes) for history in histories]
 
 
 def record(
-    histories: list[History], network: keras.Model, platt: Platt, vocabulary: Vocabulary, max_events: int
+    histories: list[History],
+    network: keras.Model,
+    platt: Platt,
+    vocabulary: Vocabulary,
+    max_events: int,
+    *,
+    further: Sequence[FittedInput] = (),
 ) -> tuple[GoldenExample, ...]:
     """What the model in memory answers for each history, scored one at a time."""
+    inputs = FurtherInputs([one.declared for one in further])
     examples = []
     for history in histories:
         encoded = encode([history.event_types], [history.elapsed_minutes], vocabulary, max_events)
+        encoded = inputs.complete(encoded, [history.further])
         # A GPU rounds coarsely: what it answers is no yardstick for the others.
         with tf.device("CPU:0"):
-            outputs = network(
-                {"event_ids": encoded.event_ids, "elapsed_minutes": encoded.elapsed_minutes}, training=False
-            )
+            outputs = network(encoded.tensors, training=False)
+        told: dict[str, Any] = dict(history.further)
         logits = {name: keras.ops.convert_to_numpy(output)[:, 0].astype(float) for name, output in outputs.items()}
         examples.append(
             GoldenExample(
@@ -59,21 +77,22 @@ def record(
                 elapsed_minutes=history.elapsed_minutes,
                 risk=float(platt.risks(logits["risk"])[0]),
                 auxiliary_risk=float(sigmoid(logits["auxiliary_risk"])[0]),
+                further=told,
             )
         )
     return tuple(examples)
 
 
-def _history(prefixes: Prefixes, index: int, max_events: int) -> History:
+def _history(prefixes: Prefixes, index: int, max_events: int, further: Sequence[FittedInput]) -> History:
     event_types, minutes = prefixes.history(index, max_events)
-    return History(tuple(event_types), tuple(minutes))
+    return History(tuple(event_types), tuple(minutes), values_of(prefixes, index, max_events, further))
 
 
 def _with_unknown_event(history: History, vocabulary: Vocabulary) -> History:
     unknown = "never seen in training"
     while unknown in vocabulary.event_types:
         unknown += "!"
-    return History((unknown, *history.event_types[1:]), history.elapsed_minutes)
+    return replace(history, event_types=(unknown, *history.event_types[1:]))
 
 
 def _repeated(history: History, max_events: int) -> History:
@@ -81,8 +100,10 @@ def _repeated(history: History, max_events: int) -> History:
     num_copies = max_events // len(history.event_types) + 1
     span = history.elapsed_minutes[0] + 1
     minutes = (minutes + span * copy for copy in reversed(range(num_copies)) for minutes in history.elapsed_minutes)
-    return History(history.event_types * num_copies, tuple(minutes))
+    further = {name: told * num_copies if isinstance(told, tuple) else told for name, told in history.further.items()}
+    return History(history.event_types * num_copies, tuple(minutes), further)
 
 
 def _within(history: History, max_elapsed_minutes: float) -> History:
-    return History(history.event_types, tuple(min(minutes, max_elapsed_minutes) for minutes in history.elapsed_minutes))
+    minutes = tuple(min(minutes, max_elapsed_minutes) for minutes in history.elapsed_minutes)
+    return replace(history, elapsed_minutes=minutes)

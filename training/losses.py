@@ -17,19 +17,12 @@ from models.sequences import PADDING_ID
 from training.network_config import NetworkConfig
 
 
-def network_losses(config: NetworkConfig, *, has_all_labels: bool = False) -> dict[str, keras.losses.Loss]:
-    """The loss of every output of `build_network(config, …)`.
-
-    Args:
-        config: Of the network.
-        has_all_labels: No label is missing: where label 1 weighs as much as label 0, Keras' own loss then does.
-    """
+def network_losses(config: NetworkConfig) -> dict[str, keras.losses.Loss]:
+    """The loss of every output of `build_network(config, …)`."""
     first, *others = config.label_weights
     losses: dict[str, keras.losses.Loss] = {
-        output: keras.losses.BinaryCrossentropy(from_logits=True)
-        if has_all_labels and weight == 1
-        else BinaryCrossentropy((weight,))
-        for output, weight in (("risk", first), ("auxiliary_risk", config.auxiliary_positive_weight))
+        "risk": BinaryCrossentropy((first,)),
+        "auxiliary_risk": BinaryCrossentropy((config.auxiliary_positive_weight,)),
     }
     if others:
         losses["further_risks"] = BinaryCrossentropy(tuple(others))

@@ -1,10 +1,13 @@
 """The network: event types and gaps through recurrent layers to logits.
 
 event_ids -.- RandomUnknown - Embedding - dropouts -.
-           '------------------------- aggregates ---+- Concatenate - (Conv1D) - LSTM - heads -> risk, auxiliary_risk
+           '------------------------- aggregates ---|
+further inputs - standardised or embedded ----------+- Concatenate - (Conv1D) - LSTM - heads -> risk, auxiliary_risk
 elapsed_minutes - gaps -.- time --------------------'                         |
                         '-------------------------------------- (time gates) -'
 """
+
+from collections.abc import Sequence
 
 import keras
 from keras import ops
@@ -13,6 +16,8 @@ from models.sequences import PADDING_ID
 from training.aggregates import RunningAggregates
 from training.config import ConfigError
 from training.dropouts import RandomUnknown, drop_embeddings
+from training.further_channels import further_channels, further_tensors
+from training.further_inputs import FittedInput
 from training.heads import add_heads
 from training.network_config import NetworkConfig
 from training.recurrence import recur
@@ -22,6 +27,7 @@ def build_network(
     config: NetworkConfig,
     vocabulary_size: int,
     unknown_rate: float,
+    further: Sequence[FittedInput] = (),
     *,
     is_portable: bool = False,
     is_per_event: bool = False,
@@ -33,28 +39,32 @@ def build_network(
     Args:
         config: Its parts.
         vocabulary_size: Ids in use, padding and unknown included.
-        unknown_rate: Share of events turned into the unknown event while training.
+        unknown_rate: Share of events, and of categories, turned into the unknown one while training.
+        further: What it is told beside types and times.
         is_portable: Keep off cuDNN kernels, which would tie a graph traced on a GPU host to GPUs.
         is_per_event: Answer after every event rather than after the last one, so that one pass trains on all prefixes.
 
     Returns:
-        A model from `event_ids`, int32 (batch, time), and `elapsed_minutes`, float32 (batch, time), to the logits of
+        A model from `event_ids`, int32 (batch, time), `elapsed_minutes`, float32 (batch, time), and the tensors of
+        `training.further_channels` to the logits of
         `training.heads.apply_heads`, float32 (batch, …) or, per event, (batch, time, …).
 
     Raises:
-        ConfigError: One pass cannot answer after every event, as elapsed minutes go in.
+        ConfigError: One pass cannot answer after every event, as elapsed minutes go in; or a further input is called
+            as a part of the network is.
     """
     if is_per_event:
         require_causal(config)
     event_ids = keras.Input((None,), dtype="int32", name="event_ids")
     elapsed_minutes = keras.Input((None,), dtype="float32", name="elapsed_minutes")
-    inputs = {"event_ids": event_ids, "elapsed_minutes": elapsed_minutes}
+    inputs = {"event_ids": event_ids, "elapsed_minutes": elapsed_minutes, **further_tensors(further)}
     mask = ops.not_equal(event_ids, PADDING_ID)
     gaps = gaps_minutes(elapsed_minutes, mask)
 
     embedding = keras.layers.Embedding(vocabulary_size, config.embedding_width, name="event_embedding")
     seen_ids = RandomUnknown(unknown_rate, name="random_unknown")(event_ids)
     parts = [drop_embeddings(embedding(seen_ids), config), *time_channels(config, elapsed_minutes, gaps, mask)]
+    parts += further_channels(further, inputs, mask, unknown_rate)
     for_head = None
     if config.aggregates:
         is_running = is_per_event or config.aggregates_into == "input"
@@ -72,7 +82,14 @@ def build_network(
         num_droppable = config.convolution_filters
     state = recur(config, events, gaps, mask, num_droppable, is_portable=is_portable, is_per_event=is_per_event)
     logits = add_heads(config, vocabulary_size, state, for_head, is_per_event=is_per_event)
-    return keras.Model(inputs, logits, name="sequence_risk")
+    try:
+        return keras.Model(inputs, logits, name="sequence_risk")
+    except ValueError as error:
+        # Every other name in it is ours, or Keras' own.
+        raise ConfigError(
+            f"Expected names of inputs that no part of the network has. Received: {error} Give the input another name, "
+            "and its column as `column`."
+        ) from error
 
 
 def require_causal(config: NetworkConfig) -> None:

@@ -1,7 +1,7 @@
 """The [network] section: every part of the network is an option, and one table says which options need which others."""
 
-from collections.abc import Callable
-from typing import Annotated, Literal, Self
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -116,6 +116,12 @@ _RULES: tuple[tuple[str, Callable[[NetworkConfig], bool]], ...] = (
     ),
 )
 """What holds whatever the other options are."""
+
+
+def has_effect(option: str, options: Mapping[str, Any]) -> bool:
+    """Whether `option` changes anything beside `options`; those not in them are at their defaults."""
+    network = NetworkConfig.model_construct(**options)
+    return all(is_met(network) for needing, _, is_met in _NEEDS if needing == option)
 
 
 def _toml(value: object) -> str:

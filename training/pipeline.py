@@ -1,8 +1,8 @@
 """A training run, start to end: from a configuration to a published version."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 
 import keras
@@ -11,26 +11,23 @@ from rich.console import Console
 
 from models.manifest import Manifest
 from models.repository import Repository
-from training.baselines import GradientBoosting
-from training.calibration import fit_platt
+from training.checkpoints import Checkpoints
 from training.config import TrainingConfig
+from training.contenders import baseline_risks
 from training.data_report import report_data
 from training.draft import describe
-from training.evaluation import Comparison, evaluate
+from training.evaluation import evaluate
 from training.eventlog import read_event_log
-from training.export import portable_copy, write_saved_model
-from training.fit import fit_network
+from training.export import write_saved_model
 from training.gate import run_gate
-from training.losses import network_losses
-from training.network import build_network
-from training.prefixes import cut_prefixes, longest_scored_prefix
-from training.progress import EpochProgress, show_comparison
-from training.scoring import score
+from training.parts import cut_parts
+from training.progress import EpochProgress
+from training.report import REPORT_FILE, Trained, write_report
+from training.results import GRADIENT_BOOSTING, LOGISTIC_REGRESSION, NETWORK, Evaluation
+from training.risk_network import fit_risk_network
 from training.splits import split_by_time
-from training.vocabulary import build_vocabulary
-
-NETWORK = "network"
-GRADIENT_BOOSTING = "gradient_boosting"
+from training.tables import show_evaluation
+from training.verdict import require_worth
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +35,19 @@ class Published:
     """What a training run leaves behind."""
 
     manifest: Manifest
-    comparison: Comparison
+    evaluation: Evaluation
 
 
-def train_and_publish(config: TrainingConfig, directory: Path, repository: Repository, console: Console) -> Published:
+def train_and_publish(
+    config: TrainingConfig,
+    directory: Path,
+    repository: Repository,
+    console: Console,
+    *,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+    checkpoints: Checkpoints | None = None,
+    publishes_worse: bool = False,
+) -> Published:
     """Train on the event log of `config`, measure, check, and publish the next version.
 
     Args:
@@ -49,81 +55,61 @@ def train_and_publish(config: TrainingConfig, directory: Path, repository: Repos
         directory: What `data.path` is relative to.
         repository: Where to publish.
         console: Where to show progress.
+        callbacks: What else is told of the fit's epochs.
+        checkpoints: Where the fit's state is kept, and found if the run was killed.
+        publishes_worse: Whether to publish a network that gradient boosting beats.
 
     Raises:
         EventLogError: The log cannot be trained on.
         RepositoryError: The repository cannot be written to.
         FitError: The network cannot be fitted as configured.
+        CheckpointError: The checkpoint is of another run, or cannot be read or written.
+        WorseThanAggregatesError: Gradient boosting ranks better; nothing was published.
         GateError: The exported model is not the trained one; nothing was published.
     """
-    keras.utils.set_random_seed(config.seed)
     tf.config.experimental.enable_op_determinism()
-    max_events = config.serving.max_events
 
     log_path = directory / config.data.path
     console.print(f"Reading {config.data.path}")
-    log = read_event_log(log_path, config.data)
+    log = read_event_log(log_path, config.data, config.inputs)
     split = split_by_time(log, config.split)
-    console.print(report_data(log, split, config.vocabulary.min_count, datetime.now(UTC)).to_text(), highlight=False)
-
-    vocabulary = build_vocabulary(split.fit, config.vocabulary.min_count)
-    cut = partial(cut_prefixes, histories=config.prefixes.histories)
-    cut_between = partial(cut, between_events=config.prefixes.between_events, seed=config.seed)
-    training = cut_between(split.fit)
-    # What is fitted knows nothing of the test period, not even how long its sequences are.
-    longest = longest_scored_prefix(split.training, config.evaluation.longest_prefix)
-    validation, calibration = cut(split.validation, longest), cut_between(split.calibration, longest)
-    longest_tested = longest_scored_prefix(log, config.evaluation.longest_prefix)
-    test = cut(split.test, longest_tested)
+    data = report_data(log, split, config.vocabulary.min_count, datetime.now(UTC))
+    console.print(data.to_text(), highlight=False)
+    parts = cut_parts(log, split, config)
     # A repository that cannot be written to is found out now, not after the fit.
     with repository.staging(config.name):
         pass
 
-    console.print(f"Fitting the network on {len(training):,} prefixes, {len(vocabulary.event_types)} event types")
-    network = build_network(config.network, vocabulary.size, config.vocabulary.unknown_rate)
+    num_types = len(parts.vocabulary.event_types)
+    console.print(f"Fitting the network on {len(parts.training):,} prefixes, {num_types} event types")
     with EpochProgress(console) as progress:
-        fitted = fit_network(
-            network,
-            training,
-            validation,
-            vocabulary=vocabulary,
-            max_events=max_events,
-            config=config.fit,
-            losses=network_losses(config.network, has_all_labels=True),
-            seed=config.seed,
-            callbacks=[progress],
-        )
-    console.print(f"  kept epoch {fitted.best_epoch} of {fitted.num_epochs}")
-    # From here on the network that is measured is the one that is exported.
-    network = portable_copy(network, config, vocabulary.size)
-    platt = fit_platt(score(network, calibration, vocabulary, max_events).risk, calibration.labels)
+        fitted = fit_risk_network(config, parts, callbacks=[progress, *callbacks], checkpoints=checkpoints)
+    console.print(f"  kept epoch {fitted.fit.best_epoch} of {fitted.fit.num_epochs}")
 
-    console.print("Fitting gradient boosting on the same prefixes")
-    boosting = GradientBoosting(vocabulary, max_events, config.seed)
-    boosting.fit(training, validation)
-    boosting_platt = fit_platt(boosting.logits(calibration), calibration.labels)
-
-    console.print(f"Evaluating on {len(test):,} prefixes of up to {longest_tested} events")
-    risks = {
-        NETWORK: platt.risks(score(network, test, vocabulary, max_events).risk),
-        GRADIENT_BOOSTING: boosting_platt.risks(boosting.logits(test)),
-    }
-    comparison = evaluate(test, risks, config.evaluation.resamples, config.seed)
+    console.print("Fitting gradient boosting and logistic regression on the same prefixes")
+    risks = {NETWORK: fitted.risks(parts.test)}
+    risks |= {model: baseline_risks(model, config, parts) for model in (GRADIENT_BOOSTING, LOGISTIC_REGRESSION)}
+    console.print(f"Evaluating on {len(parts.test):,} prefixes of up to {parts.test.lengths.max()} events")
+    evaluation = evaluate(config, parts.test, {model: of[None] for model, of in risks.items()}, [config.seed])
+    show_evaluation(console, evaluation)
+    if not publishes_worse:
+        require_worth(evaluation)
 
     console.print("Exporting, and checking the export in a separate process")
     draft = describe(
         config=config,
         log_path=log_path,
-        split=split,
-        vocabulary=vocabulary,
-        network=network,
-        platt=platt,
-        test=test,
-        comparison=comparison,
+        split=parts.split,
+        vocabulary=parts.vocabulary,
+        network=fitted.network,
+        platt=fitted.platt,
+        test=parts.test,
+        evaluation=evaluation,
+        further=parts.further,
     )
     with repository.staging(config.name) as staged:
-        write_saved_model(network, platt, staged)
+        write_saved_model(fitted.network, fitted.platt, staged)
         run_gate(staged, draft)
+        write_report(staged / REPORT_FILE, evaluation, Trained(config, fitted.network, fitted.fit, data, draft))
         manifest = repository.publish(staged, draft)
-    show_comparison(console, comparison)
-    return Published(manifest, comparison)
+    return Published(manifest, evaluation)

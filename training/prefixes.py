@@ -11,11 +11,13 @@ Where the log says when its labels became known (`label_times_microseconds`), a 
     kept            min(L, q + H) < T      otherwise the answer was not known yet (censored)
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from models.further_inputs import SCORED_MINUTE_OF_WEEK, minute_of_week
 from models.sequences import PADDING_ID, UNKNOWN_ID, EncodedBatch, Vocabulary, elapsed_minutes
 from training.config import Histories
 from training.eventlog import EventLog, EventLogError
@@ -35,6 +37,7 @@ class Prefixes:
         lengths: int64 (prefix,), events, at least 1.
         asked_microseconds: int64 (prefix,), the moment scored: that of the last event or, between events, later.
         labels: float32 (prefix,), 0 or 1.
+        histories: Whether every event is asked about, or each sequence once, at its end.
     """
 
     log: EventLog
@@ -42,19 +45,25 @@ class Prefixes:
     lengths: NDArray[np.int64]
     asked_microseconds: NDArray[np.int64]
     labels: NDArray[np.float32]
+    histories: Histories = "every_event"
 
     def __len__(self) -> int:
         return len(self.sequences)
 
     def take(self, chosen: NDArray[np.int64] | NDArray[np.bool_]) -> "Prefixes":
         """The prefixes at the indices `chosen`, in that order, or those marked in it."""
-        return Prefixes(
-            self.log,
-            self.sequences[chosen],
-            self.lengths[chosen],
-            self.asked_microseconds[chosen],
-            self.labels[chosen],
+        return replace(
+            self,
+            sequences=self.sequences[chosen],
+            lengths=self.lengths[chosen],
+            asked_microseconds=self.asked_microseconds[chosen],
+            labels=self.labels[chosen],
         )
+
+    @property
+    def strata(self) -> NDArray[np.int64]:
+        """What they are ranked within, int64 (prefix,): their length; 0 for whole ones, whose lengths hardly repeat."""
+        return np.zeros_like(self.lengths) if self.histories == "whole" else self.lengths
 
     def history(self, index: int, max_events: int) -> tuple[list[str], list[float]]:
         """Event types and elapsed minutes of one prefix, its latest `max_events` events."""
@@ -88,7 +97,20 @@ class Prefixes:
             events_used=events_used.astype(np.int32),
             events_truncated=(self.lengths - events_used).astype(np.int32),
             unknown_events=np.count_nonzero(ids == UNKNOWN_ID, axis=1).astype(np.int32),
+            further=self._further(events, is_event),
         )
+
+    def _further(self, events: NDArray[np.int64], is_event: NDArray[np.bool_]) -> dict[str, NDArray[Any]]:
+        """The further inputs, given the log's event in each cell, int64 (prefix, time), and which cells hold one."""
+        further = {
+            name: column.values[self.sequences]
+            if column.per == "sequence"
+            else np.where(is_event, column.values[events], np.zeros((), column.values.dtype))
+            for name, column in self.log.columns.items()
+        }
+        if self.log.has_clock:
+            further[SCORED_MINUTE_OF_WEEK] = minute_of_week(self.asked_microseconds).astype(np.float32)
+        return further
 
 
 def cut_prefixes(
@@ -122,7 +144,7 @@ def cut_prefixes(
         order = np.lexsort((asked, lengths, sequences))
         sequences, lengths, asked = sequences[order], lengths[order], asked[order]
     labels = log.labels[sequences].astype(np.float32)
-    prefixes = Prefixes(log, sequences, lengths, asked, labels)
+    prefixes = Prefixes(log, sequences, lengths, asked, labels, histories)
     return prefixes if log.label_times_microseconds is None else _with_known_labels(prefixes)
 
 
@@ -184,4 +206,4 @@ def _with_known_labels(prefixes: Prefixes) -> Prefixes:
             f"Expected queries with an answer that was known in time. Received: none of {len(prefixes):,}. "
             "Give a longer log, or a shorter data.label_horizon_minutes."
         )
-    return Prefixes(log, prefixes.sequences, prefixes.lengths, prefixes.asked_microseconds, labels).take(is_kept)
+    return replace(prefixes, labels=labels).take(is_kept)

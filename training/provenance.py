@@ -20,15 +20,19 @@ _SOURCE = Path(__file__).resolve().parent.parent
 
 def provenance(config: TrainingConfig, log_path: Path) -> Provenance:
     """Describe a run of this code with `config` on the file at `log_path`."""
-    with log_path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
     return Provenance(
         config=config.model_dump(mode="json"),
-        data_sha256=digest,
+        data_sha256=file_sha256(log_path),
         code_version=code_version(),
         library_versions=library_versions(),
         seed=config.seed,
     )
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of the file at `path`, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def code_version() -> str:

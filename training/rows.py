@@ -4,13 +4,16 @@ read_rows       file -> DataFrame in order of the file, 17 to 33 bytes a row how
 EventLogError   the log cannot be trained on; the message names the row or column and the way out
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 
+from training.columns import category, column_reads, column_rules, text
 from training.config import DataConfig, TimeUnit
+from training.input_config import InputConfig, with_columns
 from training.xes import XesError, is_xes, scan_xes
 
 NOT_YET = int(np.iinfo(np.int64).max)
@@ -44,24 +47,28 @@ class _Source:
     first: int
 
 
-def read_rows(path: Path, config: DataConfig) -> pl.DataFrame:
+def read_rows(path: Path, config: DataConfig, inputs: Sequence[InputConfig] = ()) -> pl.DataFrame:
     """Read and check the rows of the file at `path`.
 
     Texts become categories while the file streams through, so that memory holds each distinct one once.
 
     Returns:
         In order of the file: `id` and `type` (categories), `microseconds` (int64), `label` (int8), and where they are
-        configured `label_microseconds` (int64, `NOT_YET` where blank), `entity` and `split` (categories).
+        configured `label_microseconds` (int64, `NOT_YET` where blank), `entity` and `split` (categories), and the
+        columns of `inputs` as `training.columns` reads them.
 
     Raises:
         EventLogError: The file or a column is missing, or a value unreadable.
     """
     try:
-        source = _open(path, config)
-        rows = source.scan.select(**_expressions(source.schema, config)).collect(engine="streaming")
+        source = _open(path, [*config.columns, *(one.source for one in with_columns(inputs))])
+        reads = _expressions(source.schema, config) | column_reads(inputs, source.schema)
+        rows = source.scan.select(**reads).collect(engine="streaming")
         if rows.is_empty():
             raise EventLogError(f"Expected events in {path}. Received: no rows.")
         _check_values(rows, source, config)
+        for name, column, expected, remedy in column_rules(inputs):
+            _refuse(rows[name].is_null(), source, column, expected, remedy)
     except (OSError, XesError, pl.exceptions.PolarsError) as error:
         kind = "an XES" if is_xes(path) else "a CSV or Parquet"
         reason = str(error).splitlines()[0]
@@ -72,7 +79,7 @@ def read_rows(path: Path, config: DataConfig) -> pl.DataFrame:
     return rows
 
 
-def _open(path: Path, config: DataConfig) -> _Source:
+def _open(path: Path, columns: Sequence[str]) -> _Source:
     if path.is_dir():
         received = "Received: a directory. Name one file."
         raise EventLogError(f"Expected a CSV, Parquet or XES file at {path}. {received}")
@@ -84,18 +91,18 @@ def _open(path: Path, config: DataConfig) -> _Source:
     else:
         scan, place, first = pl.scan_csv(path, infer_schema=False, glob=False), "line", 2
     schema = scan.collect_schema()
-    _check_columns(schema, path, config)
+    _check_columns(schema, path, columns)
     return _Source(path, scan, schema, place, first)
 
 
-def _check_columns(present: pl.Schema, path: Path, config: DataConfig) -> None:
-    missing = [column for column in config.columns if column not in present]
+def _check_columns(present: pl.Schema, path: Path, columns: Sequence[str]) -> None:
+    missing = [column for column in columns if column not in present]
     if missing:
         raise EventLogError(
-            f"Expected the columns {', '.join(config.columns)} in {path}. Received: no {', '.join(missing)} among "
+            f"Expected the columns {', '.join(columns)} in {path}. Received: no {', '.join(missing)} among "
             f"{', '.join(present)}. Name your columns under [data] in the configuration."
         )
-    for column in config.columns:
+    for column in columns:
         # Polars keeps the first of several columns of one name and renames the others.
         if f"{column}_duplicated_0" in present:
             raise EventLogError(f"Expected one column {column!r} in {path}. Received: several. Remove all but one.")
@@ -108,32 +115,21 @@ def _expressions(schema: pl.Schema, config: DataConfig) -> dict[str, pl.Expr]:
     """What is read of each row; null marks a value that is blank or unreadable."""
     label = pl.col(config.label_column).cast(pl.String).str.strip_chars().str.to_lowercase()
     expressions = {
-        "id": _category(config.sequence_column),
-        "type": _category(config.type_column),
+        "id": category(config.sequence_column),
+        "type": category(config.type_column),
         "microseconds": _microseconds(config.time_column, schema, config.time_unit),
         "label": label.replace_strict(_LABELS, default=None, return_dtype=pl.Int8),
     }
     if config.label_time_column is not None:
         known = _microseconds(config.label_time_column, schema, config.time_unit)
-        is_blank = _text(config.label_time_column).is_null()
+        is_blank = text(config.label_time_column).is_null()
         expressions["label_microseconds"] = pl.when(is_blank).then(NOT_YET).otherwise(known)
-        expressions["has_blank_label"] = _text(config.label_column).is_null()
+        expressions["has_blank_label"] = text(config.label_column).is_null()
     if config.entity_column is not None:
-        expressions["entity"] = _category(config.entity_column)
+        expressions["entity"] = category(config.entity_column)
     if config.split_column is not None:
-        expressions["split"] = _category(config.split_column)
+        expressions["split"] = category(config.split_column)
     return expressions
-
-
-def _text(column: str) -> pl.Expr:
-    """The column as text, null where blank."""
-    text = pl.col(column).cast(pl.String)
-    return pl.when(text.str.strip_chars() != "").then(text)
-
-
-def _category(column: str) -> pl.Expr:
-    # Categories of its own: shared ones would outlive the log.
-    return _text(column).cast(pl.Categorical(pl.Categories.random()))
 
 
 def _microseconds(column: str, schema: pl.Schema, time_unit: TimeUnit) -> pl.Expr:

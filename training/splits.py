@@ -89,6 +89,34 @@ def split_by_time(log: EventLog, config: SplitConfig) -> Split:
     return Split(**cut, losses=losses)
 
 
+def cut_in_two(log: EventLog, later_share: float, config: SplitConfig) -> tuple[EventLog, EventLog]:
+    """Cut one part of a log again, by the rules of `split_by_time`: its earlier and its later sequences.
+
+    Args:
+        log: The part.
+        later_share: Share of its sequences in the later part.
+        config: Whether the earlier part may reach into the later one.
+
+    Raises:
+        EventLogError: One of the two has no sequences of one of the classes.
+    """
+    rank = np.arange(log.num_sequences) if log.has_common_origin else _rank_by_name(log)
+    is_later = rank >= log.num_sequences - round(log.num_sequences * later_share)
+    earlier, later = log.where(~is_later), log.where(is_later)
+    if config.overlap == "cut" and later.num_sequences:
+        if log.has_common_origin:
+            earlier = earlier.before(int(later.starts_microseconds[0]))
+        if log.entities is not None:
+            earlier = _without_entities(earlier, _entities(later))
+    for name, part in (("earlier", earlier), ("later", later)):
+        if not part.has_both_labels:
+            raise EventLogError(
+                f"Expected sequences of both classes in the {name} part. Received: {part.num_sequences} sequences, "
+                f"{int(part.labels.sum())} of them with label 1. Give a longer log or change the share."
+            )
+    return earlier, later
+
+
 def _by_share(log: EventLog, config: SplitConfig) -> dict[str, EventLog]:
     # Rounded before it is floored: 0.8 of 10 may be 7.999….
     num_training = min(int(round(log.num_sequences * (1 - config.test_share), 6)), log.num_sequences - 1)

@@ -4,12 +4,15 @@ A step equals the full pass: the risk after step k is that of the first k events
 two steps, so any number of sequences may be stepped, saved and gone on with, in any order.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import keras
 from keras import ops
 
 from training.aggregates import RunningAggregates, Totals
+from training.further_channels import further_row, further_width
+from training.further_inputs import FittedInput
 from training.heads import Logits, apply_heads
 from training.network import require_causal
 from training.network_config import NetworkConfig
@@ -37,15 +40,17 @@ class Stepper:
     Args:
         network: Of `build_network`; its weights are read at every step.
         config: What it was built from.
+        further: Its further inputs.
 
     Raises:
         ConfigError: Its inputs change when an event arrives: it cannot be stepped.
     """
 
-    def __init__(self, network: keras.Model, config: NetworkConfig) -> None:
+    def __init__(self, network: keras.Model, config: NetworkConfig, further: Sequence[FittedInput] = ()) -> None:
         require_causal(config)
         self._layer = network.get_layer
         self._config = config
+        self._further = further
         self._recurrent = [self._layer(name) for name in layer_names(config)]
         self._aggregates: RunningAggregates | None = self._layer("aggregates") if config.aggregates else None
 
@@ -59,13 +64,21 @@ class Stepper:
             None if self._aggregates is None else self._aggregates.first_totals(batch),
         )
 
-    def step(self, state: State, event_ids: keras.KerasTensor, gap_minutes: keras.KerasTensor) -> tuple[State, Logits]:
+    def step(
+        self,
+        state: State,
+        event_ids: keras.KerasTensor,
+        gap_minutes: keras.KerasTensor,
+        further: Mapping[str, keras.KerasTensor] | None = None,
+    ) -> tuple[State, Logits]:
         """Take in one event of each sequence.
 
         Args:
             state: After the event before.
             event_ids: int32 (batch,), no padding.
             gap_minutes: float32 (batch,), minutes since the event before, at least 0; 0 at the first event.
+            further: Of each further input its value at the event, (batch,): of the clock the event's own minute of the
+                week.
 
         Returns:
             The state after the event, and the logits of `training.heads.apply_heads`, (batch, …).
@@ -74,6 +87,7 @@ class Stepper:
         parts = [self._layer("event_embedding")(event_ids)]
         if self._config.time == "log_gap":
             parts.append(ops.log1p(gap))
+        parts += further_row(self._layer, self._further, further or {})
         totals, for_head = state.totals, None
         if self._aggregates is not None and totals is not None:
             totals = self._aggregates.next_totals(totals, event_ids, gap)
@@ -97,4 +111,5 @@ class Stepper:
     def _input_width(self) -> int:
         is_read = self._aggregates is not None and self._config.aggregates_into == "input"
         of_aggregates = self._aggregates.width if self._aggregates is not None and is_read else 0
-        return self._config.embedding_width + (self._config.time == "log_gap") + of_aggregates
+        of_types_and_time = self._config.embedding_width + (self._config.time == "log_gap")
+        return of_types_and_time + further_width(self._further) + of_aggregates

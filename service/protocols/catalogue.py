@@ -11,12 +11,13 @@ from models.manifest import Manifest
 from service.lineup import LineUp
 from service.schemas import ErrorAnswer, Limits, ModelAnswer, ModelDescription, ModelsAnswer, VersionAnswer
 from service.settings import Settings
+from service.tensorflow_serving_targets import CaselessRoute
 from service.version_statuses import version_statuses
 
 
 def create_router(settings: Settings, lineup: LineUp) -> APIRouter:
     """The routes of the catalogue."""
-    router = APIRouter(prefix="/v1/models", tags=["models"])
+    router = APIRouter(prefix="/v1/models", tags=["models"], route_class=CaselessRoute)
 
     @router.get("", summary="Every served model")
     async def list_models() -> ModelsAnswer:
@@ -72,6 +73,7 @@ def _description(manifest: Manifest) -> ModelDescription:
         max_elapsed_minutes=manifest.max_elapsed_minutes,
         scores_between_events=manifest.scores_between_events,
         vocabulary_size=len(manifest.vocabulary),
+        further_inputs=manifest.further_inputs,
         bands=manifest.bands,
         evaluation=manifest.evaluation,
     )

@@ -5,7 +5,7 @@ Its messages are those that tritonclient ships, which is an extra of this packag
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from functools import partial
 from http import HTTPStatus
 from time import monotonic, perf_counter
@@ -18,33 +18,24 @@ from tritonclient.grpc import service_pb2
 
 from service.entrance import unexpected
 from service.errors import NotReadyError, ServiceError
+from service.guard import Admission, Guard
 from service.inference import Inferences
-from service.intake import Intake
 from service.lifecycle import Lifecycle
 from service.lineup import LineUp
 from service.metrics import Metrics
 from service.open_inference_catalogue import Asked, Catalogue
-from service.open_inference_messages import read_message, write_message
+from service.open_inference_envelope import read_asked
+from service.open_inference_messages import read_bytes, write_message
+from service.protocols.grpc_refusals import refuse
 from service.protocols.open_inference_models import model_control_is_off
 from service.protocols.probes import check_ready
-from service.reading import LARGE_BODY_BYTES
 from service.scoring import Scoring
 from service.settings import Settings, SettingsError
+from service.tls import Tls
 
 _SERVICE = "inference.GRPCInferenceService"
-
-_CODES = {
-    HTTPStatus.BAD_REQUEST: grpc.StatusCode.INVALID_ARGUMENT,
-    HTTPStatus.FORBIDDEN: grpc.StatusCode.PERMISSION_DENIED,
-    HTTPStatus.NOT_FOUND: grpc.StatusCode.NOT_FOUND,
-    HTTPStatus.UNPROCESSABLE_ENTITY: grpc.StatusCode.INVALID_ARGUMENT,
-    HTTPStatus.SERVICE_UNAVAILABLE: grpc.StatusCode.UNAVAILABLE,
-    HTTPStatus.GATEWAY_TIMEOUT: grpc.StatusCode.DEADLINE_EXCEEDED,
-}
-# What gRPC's clients that try again look at (gRFC A6).
-_RETRY_AFTER = "grpc-retry-pushback-ms"
-# Beyond this, a message repeats too much of what was sent for a header.
-_MAX_MESSAGE_CHARACTERS = 1_000
+# Calls at once beside as many of the largest as may wait: until a message is there, nobody can tell its size.
+_SMALL_CALLS = 128
 
 Context: TypeAlias = grpc.aio.ServicerContext
 Respond = Callable[[Any, Context], Awaitable[Message]]
@@ -59,9 +50,10 @@ class GrpcServer:
         settings: Host, port and limits.
         lineup: The versions.
         metrics: Where requests are counted, as those of HTTP, which they are.
-        intake: Whose turn it is to be read.
         lifecycle: Says when the process is to stop.
         scoring: Scores.
+        guard: Says who is let in; None for everybody.
+        tls: Certificate and key; None to answer in plain.
 
     Attributes:
         port: Where it listens.
@@ -76,16 +68,19 @@ class GrpcServer:
         lineup: LineUp,
         *,
         metrics: Metrics,
-        intake: Intake,
         lifecycle: Lifecycle,
         scoring: Scoring,
+        guard: Guard | None = None,
+        tls: Tls | None = None,
     ) -> None:
         self._settings = settings
         self._lineup = lineup
         self._metrics = metrics
-        self._intake = intake
         self._lifecycle = lifecycle
         self._scoring = scoring
+        self._guard = guard
+        # As probes of HTTP, these need no key.
+        self._open = (self._is_live, self._is_ready, self._is_model_ready)
         self._catalogue = Catalogue(settings, lineup)
         self._inferences = Inferences(lineup, self._catalogue)
         self._server = grpc.aio.server(
@@ -95,12 +90,11 @@ class GrpcServer:
                 # Else a port that somebody else listens on would be shared with them.
                 ("grpc.so_reuseport", 0),
             ],
-            # Each is a sequence at least.
-            maximum_concurrent_rpcs=settings.max_waiting_sequences,
+            maximum_concurrent_rpcs=max_calls(settings),
         )
         host = f"[{settings.host}]" if ":" in settings.host else settings.host
         try:
-            self.port = self._server.add_insecure_port(f"{host}:{settings.grpc_port}")
+            self.port = self._listen(f"{host}:{settings.grpc_port}", tls)
         except RuntimeError as error:
             raise SettingsError(
                 f"Cannot listen on {host}:{settings.grpc_port} (SEQRISK_HOST, SEQRISK_GRPC_PORT). Is the port taken?"
@@ -115,8 +109,14 @@ class GrpcServer:
         """Accept nothing more and finish what was accepted, within the time that settings give."""
         await self._server.stop(self._settings.drain_timeout_seconds)
 
+    def _listen(self, address: str, tls: Tls | None) -> int:
+        if tls is None:
+            return int(self._server.add_insecure_port(address))
+        credentials = grpc.ssl_server_credentials([(tls.key, tls.certificate)])
+        return int(self._server.add_secure_port(address, credentials))
+
     def _handler(self) -> grpc.GenericRpcHandler:
-        answers: dict[str, tuple[type[Message], Respond]] = {
+        answers: dict[str, tuple[type[Message] | None, Respond]] = {
             "ServerLive": (service_pb2.ServerLiveRequest, self._is_live),
             "ServerReady": (service_pb2.ServerReadyRequest, self._is_ready),
             "ModelReady": (service_pb2.ModelReadyRequest, self._is_model_ready),
@@ -124,7 +124,8 @@ class GrpcServer:
             "ModelMetadata": (service_pb2.ModelMetadataRequest, self._read_model),
             "ModelConfig": (service_pb2.ModelConfigRequest, self._read_config),
             "ModelStatistics": (service_pb2.ModelStatisticsRequest, self._read_statistics),
-            "ModelInfer": (service_pb2.ModelInferRequest, self._infer),
+            # As bytes: it may be large, and then waits to be read as bodies of HTTP do.
+            "ModelInfer": (None, self._infer),
             "RepositoryIndex": (service_pb2.RepositoryIndexRequest, self._read_index),
             "RepositoryModelLoad": (service_pb2.RepositoryModelLoadRequest, self._refuse),
             "RepositoryModelUnload": (service_pb2.RepositoryModelUnloadRequest, self._refuse),
@@ -134,7 +135,7 @@ class GrpcServer:
             {
                 name: grpc.unary_unary_rpc_method_handler(
                     partial(self._answer, f"/{_SERVICE}/{name}", respond),
-                    request_deserializer=request.FromString,
+                    request_deserializer=None if request is None else request.FromString,
                     response_serializer=lambda message: message.SerializeToString(),
                 )
                 for name, (request, respond) in answers.items()
@@ -145,7 +146,10 @@ class GrpcServer:
         """Respond, or refuse in gRPC's words; count either."""
         started_at = perf_counter()
         status = HTTPStatus.OK
+        admission: Admission | None = None
         try:
+            if self._guard is not None and respond not in self._open:
+                admission = self._guard.admit(_headers(context), "score")
             return await respond(request, context)
         except ServiceError as error:
             status = error.status
@@ -159,16 +163,13 @@ class GrpcServer:
             status = HTTPStatus.BAD_REQUEST
             raise
         finally:
+            if admission is not None:
+                admission.leave()
             self._metrics.requests.labels(route, "POST", f"{status // 100}xx").inc()
             self._metrics.request_seconds.labels(route).observe(perf_counter() - started_at)
         self._metrics.rejects.labels(route, refusal.code).inc()
-        trailers: tuple[tuple[str, str], ...] = ()
-        if refusal.retry_after_seconds is not None:
-            trailers = ((_RETRY_AFTER, str(refusal.retry_after_seconds * 1000)),)
-        code = _CODES.get(refusal.status, grpc.StatusCode.INTERNAL)
-        await context.abort(code, refusal.message[:_MAX_MESSAGE_CHARACTERS], trailers)
-        # Never reached: abort raises what gRPC waits for.
-        raise refusal
+        await refuse(context, refusal)
+        raise refusal  # Never reached: refusing raises what gRPC waits for.
 
     async def _is_live(self, _: Message, __: Context) -> Message:
         return service_pb2.ServerLiveResponse(live=True)
@@ -210,27 +211,35 @@ class GrpcServer:
     async def _refuse(self, _: Message, __: Context) -> Message:
         raise model_control_is_off()
 
-    async def _infer(self, request: service_pb2.ModelInferRequest, context: Context) -> Message:
-        asked = Asked(request.model_name, request.model_version or None)
+    async def _infer(self, message: bytes, context: Context) -> Message:
+        asked = read_asked(message)
         with self._inferences.counted(asked):
-            return await self._score(asked, request, context)
+            return await self._score(asked, message, context)
 
-    async def _score(self, asked: Asked, request: service_pb2.ModelInferRequest, context: Context) -> Message:
+    async def _score(self, asked: Asked, message: bytes, context: Context) -> Message:
         """As `Scoring.answer`, without HTTP."""
         deadline = monotonic() + self._settings.request_timeout_seconds
         if (seconds := context.time_remaining()) is not None:
             deadline = min(deadline, monotonic() + seconds)
         self._scoring.refuse_if_full()
-        num_bytes = request.ByteSize()
-        await self._intake.turn(num_bytes, deadline)
         with self._inferences.pair(asked) as pair:
-            # Elements one by one are Python's to look at; a thread takes turns with the event loop.
-            is_large = num_bytes > LARGE_BODY_BYTES
-            read = await asyncio.to_thread(read_message, request) if is_large else read_message(request)
+            parse = partial(read_bytes, further=pair.champion.manifest.further_inputs)
+            read = await self._scoring.read(message, parse, deadline)
             if read.timeout_seconds is not None:
                 deadline = min(deadline, monotonic() + read.timeout_seconds)
-            part = await self._scoring.score(read.tensors, pair, deadline, num_bytes=num_bytes)
+            part = await self._scoring.score(read.tensors, pair, deadline, num_bytes=len(message))
         return write_message(read, part)
+
+
+def max_calls(settings: Settings) -> int:
+    """Calls answered at once; each has a message that may be as long as a body may be, and a sequence at least."""
+    num_largest = -(-settings.max_waiting_bytes // settings.max_body_bytes)
+    return min(num_largest + _SMALL_CALLS, settings.max_waiting_sequences)
+
+
+def _headers(context: Context) -> Iterator[tuple[bytes, bytes]]:
+    for name, value in context.invocation_metadata() or ():
+        yield name.encode(), value if isinstance(value, bytes) else value.encode()
 
 
 def _asked(request: Any) -> Asked:  # noqa: ANN401  each message has its own class

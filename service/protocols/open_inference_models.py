@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, Request
 from pydantic import ValidationError
 
 from service.access import read_body, read_deadline
-from service.errors import InvalidTensorsError, MalformedJsonError, ModelControlError
+from service.errors import BodyTooLargeError, InvalidTensorsError, MalformedJsonError, ModelControlError
 from service.faults import structural_faults
 from service.lifecycle import Lifecycle
 from service.lineup import LineUp
@@ -133,7 +133,12 @@ def _add_repository(router: APIRouter, settings: Settings, catalogue: Catalogue)
     async def read_index(request: Request) -> list[IndexEntry]:
         headers = dict(request.scope["headers"])
         with Stay(request.receive, read_deadline(headers, settings.request_timeout_seconds, monotonic())):
-            body = await read_body(request.receive, headers, _MAX_INDEX_BYTES, lambda _: None)
+            try:
+                body = await read_body(request.receive, headers, _MAX_INDEX_BYTES, lambda _: None)
+            except BodyTooLargeError as error:
+                raise BodyTooLargeError(
+                    f"Expected nothing, or an object with `ready`, in at most {_MAX_INDEX_BYTES} bytes. Received: more."
+                ) from error
         return catalogue.index(only_ready=_read_index_request(body).ready)
 
     for verb in ("load", "unload"):

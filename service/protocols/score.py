@@ -12,6 +12,7 @@ from service.access import read_body, read_deadline
 from service.entrance import DirectRoute
 from service.errors import Fault, UnknownModelError
 from service.intake import Intake
+from service.limits import charge
 from service.lineup import LineUp
 from service.live_model import LiveModel
 from service.metrics import Metrics
@@ -76,6 +77,7 @@ def create_router(settings: Settings, lineup: LineUp, metrics: Metrics, intake: 
             with lineup.pair() as pair:
                 histories, batch = await reading.read(body, pair.champion, deadline)
                 _check_model(histories.model, pair.champion)
+                charge(len(batch.events_used))
                 validated_at = monotonic()
                 parts = await pair.score(histories, batch, deadline)
         scored_at = monotonic()

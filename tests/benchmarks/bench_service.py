@@ -120,6 +120,9 @@ def start_rows(repository: Path) -> list[Row]:
     for _ in range(3):
         with service(repository, compile_cache_directory=cache) as server:
             starts.append((server.start_seconds, server.resident_bytes))
+            # The first large body starts the process that reads such bodies.
+            httpx.post(server.url + "/v1/score", content=b" " * 200_000)
+            with_reader_bytes = server.resident_bytes
     seconds = statistics.median(start for start, _ in starts)
     size = statistics.median(resident for _, resident in starts)
     return [
@@ -132,7 +135,8 @@ def start_rows(repository: Path) -> list[Row]:
         ),
         Row(
             "resident memory over a bare import of TensorFlow",
-            measured=f"{size / 2**20:.0f} MiB over {import_bytes / 2**20:.0f} MiB",
+            measured=f"{size / 2**20:.0f} MiB over {import_bytes / 2**20:.0f} MiB "
+            f"({with_reader_bytes / 2**20:.0f} MiB with the reader of large bodies)",
             ratio=size / import_bytes,
             target=1.3,
             is_least=False,

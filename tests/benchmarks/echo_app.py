@@ -73,4 +73,6 @@ async def echo(request: Request) -> Response:
 
 
 if __name__ == "__main__":
-    uvicorn.run(app, port=int(os.environ["PORT"]), loop="uvloop", http="httptools", log_level="warning")
+    uvicorn.run(
+        app, port=int(os.environ["PORT"]), loop="uvloop", http="httptools", log_level="warning", access_log=False
+    )

@@ -41,11 +41,19 @@ class Capacity:
 
 @dataclass(slots=True)
 class Second:
-    """What happened in one second, all pods together."""
+    """What happened in one second, all pods together.
+
+    Attributes:
+        offered: Requests that came.
+        refused: Requests that were refused, or died with their pod.
+        slow_wait_seconds: Mean wait in the pods that the slowest hundredth of requests met.
+        ready: Pods that answer.
+        replicas: Pods asked for.
+    """
 
     offered: float
     refused: float
-    wait_p99_seconds: float
+    slow_wait_seconds: float
     ready: int
     replicas: int
 
@@ -114,7 +122,7 @@ class Fleet:
             Second(
                 offered=float(arrived.sum()),
                 refused=float((left - self._waiting).sum()),
-                wait_p99_seconds=_weighted_quantile(waits, arrived, 0.99),
+                slow_wait_seconds=_weighted_quantile(waits, arrived, 0.99),
                 ready=self.num_ready,
                 replicas=self.replicas,
             )

@@ -34,7 +34,7 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
         Manifest.read(tmp_path / "manifest.json")
 
 
-@pytest.mark.parametrize("field", sorted(Manifest.model_fields))
+@pytest.mark.parametrize("field", sorted(name for name, field in Manifest.model_fields.items() if field.is_required()))
 def test_a_missing_field_is_named(manifest: Manifest, tmp_path: Path, field: str) -> None:
     path = changed(manifest, tmp_path / "manifest.json", **{field: None})
 
@@ -63,6 +63,45 @@ def test_what_breaks_the_schema_is_refused(
     manifest: Manifest, tmp_path: Path, field: str, value: object, message: str
 ) -> None:
     path = changed(manifest, tmp_path / "manifest.json", **{field: value})
+
+    with pytest.raises(ManifestError, match=message):
+        Manifest.read(path)
+
+
+AMOUNT = {"name": "amount", "kind": "numeric", "per": "event", "unit": "EUR", "default": 0}
+
+
+def test_a_manifest_from_before_further_inputs_has_none(manifest: Manifest, tmp_path: Path) -> None:
+    path = changed(manifest, tmp_path / "manifest.json", further_inputs=None)
+
+    assert Manifest.read(path).further_inputs == ()
+
+
+def test_golden_examples_hold_the_further_inputs(manifest: Manifest, tmp_path: Path) -> None:
+    example = json.loads(manifest.golden_examples[0].model_dump_json()) | {"further": {"amount": [3, 1.5]}}
+
+    path = changed(manifest, tmp_path / "manifest.json", further_inputs=[AMOUNT], golden_examples=[example])
+
+    assert Manifest.read(path).golden_examples[0].further == {"amount": (3, 1.5)}
+
+
+@pytest.mark.parametrize(
+    ("inputs", "further", "message"),
+    [
+        ([AMOUNT, AMOUNT], {"amount": [3, 1.5]}, "each name once in `further_inputs`"),
+        ([AMOUNT], {"amount": [3]}, "as many values as events"),
+        ([AMOUNT], {"amount": 3}, "every golden example to hold exactly"),
+        ([AMOUNT], {}, "every golden example to hold exactly"),
+        ([], {"amount": [3, 1.5]}, "every golden example to hold exactly"),
+        ([{**AMOUNT, "name": "event_ids"}], {}, "which every model has"),
+    ],
+)
+def test_further_inputs_that_golden_examples_contradict_are_refused(
+    manifest: Manifest, tmp_path: Path, inputs: list[Any], further: dict[str, Any], message: str
+) -> None:
+    example = json.loads(manifest.golden_examples[0].model_dump_json()) | {"further": further}
+
+    path = changed(manifest, tmp_path / "manifest.json", further_inputs=inputs, golden_examples=[example])
 
     with pytest.raises(ManifestError, match=message):
         Manifest.read(path)

@@ -80,8 +80,8 @@ def test_a_history_alone_is_encoded_as_among_others(one: list[tuple[EventType, f
     alone = encode([event_types], [minutes], VOCABULARY, max_events)
     doubled = encode([event_types] * 2, [minutes] * 2, VOCABULARY, max_events)
 
-    for field in fields(EncodedBatch):
-        values, among_others = getattr(alone, field.name), getattr(doubled, field.name)
+    for name in {field.name for field in fields(EncodedBatch)} - {"further"}:
+        values, among_others = getattr(alone, name), getattr(doubled, name)
         assert values.dtype == among_others.dtype
         assert np.array_equal(values, among_others[:1])
 

@@ -96,8 +96,11 @@ async def _rows(url: str, when: str, bodies: list[bytes], seconds: float) -> lis
     rows = await _probe(url, when, during, codes={200})
     for task in uploads:
         task.cancel()
-    await asyncio.gather(*uploads, return_exceptions=True)
+    ends = await asyncio.gather(*uploads, return_exceptions=True)
     if bodies:
+        num_broken = sum(not isinstance(end, asyncio.CancelledError) for end in ends)
+        rows.append(must_be_none(f"uploads that broke off {when}", num_broken, among=len(uploads)))
+        rows.append(Row(f"bodies answered {when}", f"{len(statuses):,}", len(statuses), 1, is_least=True))
         answered = ", ".join(f"{statuses.count(status)} x {status}" for status in sorted(set(statuses)))
         size = f"{len(bodies[0]) / 1e6:.1f} MB each"
         rows.append(

@@ -48,7 +48,7 @@ class Service:
 
     def address(self) -> str:
         """Where it listens, as it says itself; waits for that."""
-        return self.expect_output(r"Serving on (http://\S+)")
+        return self.expect_output(r"Serving on (https?://\S+?)\.? ")
 
     def expect_output(self, pattern: str) -> str:
         """The first group of `pattern` in what it prints; waits for that."""
@@ -72,7 +72,8 @@ class Service:
 StartService = Callable[..., Service]
 
 
-def _start(directory: Path, settings: dict[str, str]) -> Service:
+def start_in(directory: Path, settings: dict[str, str]) -> Service:
+    """A service whose output goes to files in the directory; to be ended by whoever starts it."""
     output, errors = directory / "output", directory / "errors"
     with output.open("wb") as stdout, errors.open("wb") as stderr:
         process = subprocess.Popen(
@@ -100,7 +101,7 @@ def start_service(tmp_path: Path) -> Iterator[StartService]:
     def start(**settings: str) -> Service:
         directory = tmp_path / str(len(started))
         directory.mkdir()
-        started.append(_start(directory, settings))
+        started.append(start_in(directory, settings))
         return started[-1]
 
     yield start
@@ -112,7 +113,7 @@ def start_service(tmp_path: Path) -> Iterator[StartService]:
 @pytest.fixture(scope="session")
 def service(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """One service for all tests that ask it over HTTP, ready."""
-    service = _start(
+    service = start_in(
         tmp_path_factory.mktemp("service"),
         {
             "SEQRISK_REPOSITORY": str(repository),

@@ -91,6 +91,7 @@ def test_an_unexpected_failure_tells_nothing_about_the_inside(app: Entrance) -> 
     answer = _request(app, "GET", "/broken")
 
     assert _refused(answer) == (500, "internal_error")
+    assert answer.headers["connection"] == "close"
     assert "hunter2" not in answer.text
 
 

@@ -1,4 +1,5 @@
 import asyncio
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -37,6 +38,23 @@ def test_rows_of_several_requests_are_padded_to_the_shape() -> None:
     assert (event_ids.dtype.name, elapsed_minutes.dtype.name) == ("int32", "float32")
     assert event_ids.tolist() == [[PAY, 0], [PAY, LOGIN], [LOGIN, 0], [UNKNOWN_ID, 0]]
     assert elapsed_minutes.tolist() == [[1, 0], [2, 1], [1, 0], [0, 0]]
+
+
+def test_further_inputs_go_with_their_rows() -> None:
+    narrow, wide = request(["pay"]), request(["login"], ["pay", "pay"])
+    for one, amounts, ages in ((narrow, [[1.5]], [7.0]), (wide, [[2, 0], [3, 4]], [8.0, 9.0])):
+        further = {
+            "amount": np.array(amounts, np.float32),
+            "channel": np.array(amounts, np.int32),
+            "age": np.array(ages),
+        }
+        one.batch = replace(one.batch, further=further)
+
+    _, _, amount, channel, age = Call({narrow: rows(0), wide: rows(1, 0)}, num_rows=3, batch=4, time=2).arrays()
+
+    assert amount.tolist() == [[1.5, 0], [3, 4], [2, 0], [0, 0]]
+    assert (amount.dtype.name, channel.dtype.name) == ("float32", "int32")
+    assert age.tolist() == [7, 9, 8, 0]
 
 
 def test_answers_go_to_the_rows_that_were_asked_for() -> None:

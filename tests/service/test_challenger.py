@@ -1,5 +1,8 @@
 import asyncio
 import math
+import os
+import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -11,14 +14,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.manifest import Manifest
+from models.sequences import EventType
 from service.challenger import Challenger, is_canary
 from service.errors import OverloadedError
 from service.metrics import Metrics
+from service.niceness import BESIDE_TRAFFIC
+from service.rows import OnDemand
+from service.score_request import Histories
 from service.settings import Settings
 from tests.service.live_models import live_model
 
 SHARES = st.floats(0, 1)
-HISTORIES = ([("New/P3",), ("New/P3", "7", "7")], [(0.0,), (2.0, 1.0, 0.0)])
+TYPES, MINUTES = [["New/P3"], ["New/P3", "7", "7"]], [[0.0], [2.0, 1.0, 0.0]]
+HISTORIES = Histories(None, ["a", "b"], TYPES, MINUTES)
+ASKED = (HISTORIES, range(2), 4)
 RISKS = np.array([0.01, 0.03], np.float32)
 
 
@@ -69,7 +78,7 @@ class Comparison:
 
     def compare(self, times: int = 1) -> None:
         for _ in range(times):
-            self.challenger.compare(self.champion, *HISTORIES, RISKS)
+            self.challenger.compare(self.champion, *ASKED, RISKS)
 
     def sample(self, name: str, **labels: str) -> float:
         return self.metrics.registry.get_sample_value(f"seqrisk_challenger_{name}", labels) or 0.0
@@ -103,6 +112,78 @@ def test_comparing_returns_before_the_challenger_has_scored_and_drops_what_would
     comparison.wait_for("bands_total", 2 * (200 - num_dropped), result="different")
 
 
+def test_what_waits_is_bounded_by_its_events_and_a_request_alone_may_be_of_any_size(manifest: Manifest) -> None:
+    may_go_on = Event()
+    comparison = Comparison(manifest, before=may_go_on.wait)
+
+    for num_events in (2_000_000, 1):
+        comparison.challenger.compare(comparison.champion, HISTORIES, range(2), num_events, RISKS)
+    may_go_on.set()
+
+    comparison.wait_for("bands_total", 2, result="different")
+    assert comparison.sample("drops_total") == 1
+    while comparison.challenger._num_events:
+        time.sleep(0.001)
+    comparison.compare()
+    comparison.wait_for("bands_total", 4, result="different")
+
+
+def on_demand(make: Callable[[], None]) -> Histories:
+    """Histories that came as tensors: `make` is called before each is turned into lists."""
+
+    def types(place: int) -> list[EventType]:
+        make()
+        return [*TYPES[place]]
+
+    def minutes(place: int) -> list[float]:
+        make()
+        return MINUTES[place]
+
+    return Histories(None, [None, None], OnDemand(2, types), OnDemand(2, minutes))
+
+
+@pytest.mark.parametrize("chosen", [{"shadow_share": 0.0}, {"canary_share": 1.0}])
+def test_tensors_are_made_into_histories_in_its_own_thread_if_at_all(
+    manifest: Manifest, chosen: dict[str, float]
+) -> None:
+    threads: set[str] = set()
+    comparison = Comparison(manifest, **chosen)
+    asked = on_demand(lambda: threads.add(threading.current_thread().name))
+
+    assert comparison.challenger.canaries(asked) == []
+    comparison.challenger.compare(comparison.champion, asked, range(2), 4, RISKS)
+
+    if "shadow_share" not in chosen:
+        comparison.wait_for("bands_total", 2, result="different")
+    assert threads == (set() if "shadow_share" in chosen else {"challenger"})
+
+
+def test_canaries_of_many_events_are_encoded_off_the_event_loop(manifest: Manifest) -> None:
+    threads: set[threading.Thread] = set()
+    comparison = Comparison(manifest, canary_share=1.0)
+    asked = on_demand(lambda: threads.add(threading.current_thread()))
+
+    asyncio.run(comparison.challenger.answer(asked, range(2), 100_000, None))
+
+    assert threads
+    assert threading.main_thread() not in threads
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a thread has a niceness of its own on Linux alone")
+def test_comparing_leaves_the_processor_to_those_who_answer(manifest: Manifest) -> None:
+    niceness: list[int] = []
+    here = os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+    comparison = Comparison(
+        manifest, before=lambda: niceness.append(os.getpriority(os.PRIO_PROCESS, threading.get_native_id()))
+    )
+
+    comparison.compare()
+    comparison.wait_for("bands_total", 2, result="different")
+
+    assert set(niceness) == {BESIDE_TRAFFIC}
+    assert os.getpriority(os.PRIO_PROCESS, threading.get_native_id()) == here
+
+
 def test_nothing_is_compared_while_sequences_wait_for_the_champion(manifest: Manifest) -> None:
     may_go_on = Event()
     comparison = Comparison(manifest)
@@ -110,7 +191,7 @@ def test_nothing_is_compared_while_sequences_wait_for_the_champion(manifest: Man
 
     async def compare_when_busy() -> None:
         champion = comparison.champion
-        waiting = [asyncio.create_task(champion.score(champion.encode(*HISTORIES), None)) for _ in range(3)]
+        waiting = [asyncio.create_task(champion.score(champion.encode(TYPES, MINUTES), None)) for _ in range(3)]
         await asyncio.sleep(0.05)
         assert champion.num_waiting
         comparison.compare()
@@ -154,9 +235,9 @@ def test_a_failing_challenger_is_counted_and_goes_on(manifest: Manifest, caplog:
 def test_canaries_are_answered_and_counted(manifest: Manifest) -> None:
     comparison = Comparison(manifest, canary_share=1.0)
 
-    batch, scores = asyncio.run(comparison.challenger.answer(*HISTORIES, None))
+    batch, scores = asyncio.run(comparison.challenger.answer(*ASKED, None))
 
-    assert comparison.challenger.answers("anyone", [0.0])
+    assert comparison.challenger.canaries(HISTORIES) == [0, 1]
     assert batch.events_used.tolist() == [1, 3]
     np.testing.assert_allclose(scores.risk, [0.61, 0.63], rtol=1e-6)
     assert comparison.metrics.registry.get_sample_value("seqrisk_canary_sequences_total") == 2
@@ -170,11 +251,10 @@ def test_a_challenger_that_uses_more_events_leaves_histories_alone_that_go_back_
     comparison = Comparison(manifest, canary_share=1.0)
     comparison.champion = live_model(manifest.model_copy(update={"max_events": manifest.max_events - 1}), version=1)
 
-    assert not comparison.challenger.answers("anyone", far_back)
-    assert comparison.challenger.answers("anyone", near)
-    event_types = [("New/P3",) * len(near)]
-    for minutes in (far_back, near):
-        comparison.challenger.compare(comparison.champion, event_types, [minutes], RISKS[:1])
+    asked = Histories(None, ["a", "b"], [["New/P3"] * len(near)] * 2, [far_back, near])
+    assert comparison.challenger.canaries(asked) == [1]
+    for place in range(2):
+        comparison.challenger.compare(comparison.champion, asked, [place], 2 * len(near), RISKS[:1])
     comparison.wait_for("bands_total", 1, result="different")
     assert comparison.sample("drops_total") == 1
 
@@ -185,7 +265,7 @@ def test_a_challenger_that_uses_fewer_events_is_compared_over_all(manifest: Mani
     comparison.compare()
 
     comparison.wait_for("bands_total", 2, result="different")
-    batch, _ = asyncio.run(comparison.challenger.answer(*HISTORIES, None))
+    batch, _ = asyncio.run(comparison.challenger.answer(*ASKED, None))
     assert batch.events_used.tolist() == [1, 2]
 
 
@@ -200,4 +280,4 @@ def test_nothing_of_it_is_left_after_draining(manifest: Manifest) -> None:
 
     assert math.isnan(comparison.sample("rank_correlation"))
     with pytest.raises(OverloadedError):
-        asyncio.run(comparison.challenger.answer(*HISTORIES, None))
+        asyncio.run(comparison.challenger.answer(*ASKED, None))

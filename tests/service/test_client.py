@@ -257,6 +257,16 @@ def test_readiness_that_does_not_come_is_told(scripted: Scripted) -> None:
         client.wait_until_ready(timeout_seconds=1)
 
 
+def test_a_key_is_sent_along_and_its_limit_waited_for(scripted: Scripted, score: Score) -> None:
+    scripted.script = [(429, {"Retry-After": "0"})]
+
+    answer = score(scripted.url, [SOUND], api_key="seqrisk_x", headers={"X-Team": "fraud"})
+
+    assert len(answer["scores"]) == 1
+    told = [(headers["Authorization"], headers["X-Team"]) for headers, _ in scripted.requests]
+    assert told == [("Bearer seqrisk_x", "fraud")] * 2
+
+
 def test_headers_are_sent_along(scripted: Scripted, score: Score) -> None:
     score(scripted.url, [SOUND], headers={"Authorization": "Bearer x"})
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import Thread
@@ -10,13 +11,18 @@ import pytest
 import uvicorn
 from starlette.types import Receive, Scope, Send
 
-from service.connection import Connection
+from service.connection import _LINGER_SECONDS, Connection
 
 GET = b"GET / HTTP/1.1\r\nHost: here\r\n\r\n"
 
 
 async def answer(scope: Scope, _: Receive, send: Send) -> None:
-    """Two bytes, or as many pieces as the path says; lets the loop turn before each."""
+    """Two bytes, or as many pieces as the path says; lets the loop turn before each. A body is never read."""
+    if scope["path"] == "/refuse":
+        headers = [(b"content-length", b"2"), (b"connection", b"close")]
+        await send({"type": "http.response.start", "status": 413, "headers": headers})
+        await send({"type": "http.response.body", "body": b"no"})
+        return
     pieces = [b"ok"] if scope["path"] == "/" else [b"piece"] * int(scope["path"][1:])
     length = str(sum(map(len, pieces))).encode()
     await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", length)]})
@@ -94,3 +100,45 @@ def test_a_request_that_expects_it_is_told_to_continue_first() -> None:
         seen = read_until(client, b"ok")
 
     assert seen.endswith(b"ok")
+
+
+def test_who_is_refused_while_still_sending_gets_the_answer() -> None:
+    body = bytes(20_000_000)
+    with connected() as client:
+        client.sendall(b"POST /refuse HTTP/1.1\r\nHost: here\r\nContent-Length: %d\r\n\r\n" % len(body))
+        # Refused by now; a connection that is reset would fail the next send, or the read.
+        time.sleep(0.1)
+        client.sendall(body)
+        seen = b""
+        while packet := client.recv(65_536):
+            seen += packet
+
+    assert seen.startswith(b"HTTP/1.1 413")
+    assert seen.endswith(b"\r\n\r\nno")
+
+
+def test_who_is_refused_and_sends_no_more_is_told_of_the_end_at_once() -> None:
+    with connected() as client:
+        client.sendall(b"POST /refuse HTTP/1.1\r\nHost: here\r\nContent-Length: 1000\r\n\r\nbegun")
+        client.settimeout(_LINGER_SECONDS - 1)
+        seen = b""
+        while packet := client.recv(65_536):
+            seen += packet
+
+    assert seen.endswith(b"\r\n\r\nno")
+
+
+def test_who_sends_on_after_a_broken_body_gets_one_answer(caplog: pytest.LogCaptureFixture) -> None:
+    with connected() as client:
+        client.sendall(b"POST /40 HTTP/1.1\r\nHost: here\r\nTransfer-Encoding: chunked\r\n\r\nnone\r\n")
+        seen = read_until(client, b"}")
+        for _ in range(3):
+            client.sendall(b"none\r\n")
+            time.sleep(0.05)
+        client.shutdown(socket.SHUT_WR)
+        while packet := client.recv(65_536):
+            seen += packet
+
+    assert seen.startswith(b"HTTP/1.1 400 ")
+    assert seen.count(b"HTTP/1.1 ") == 1
+    assert not [record for record in caplog.records if record.exc_info]

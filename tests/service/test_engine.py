@@ -2,6 +2,7 @@ import os
 import subprocess
 import sys
 import threading
+import timeit
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -11,9 +12,10 @@ import pytest
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from models.further_inputs import FurtherInput
 from models.sequences import FIRST_EVENT_TYPE_ID, UNKNOWN_ID
 from service.buckets import Buckets
-from service.engine import DeviceError, Engine, Programs, SignatureError, UnknownBucketError
+from service.engine import DeviceError, Engine, GraphError, Programs, SignatureError, UnknownBucketError
 
 BUCKETS = Buckets(times=(4, 8), batches=(1, 3, 16))
 LARGEST_ID = FIRST_EVENT_TYPE_ID + 3
@@ -132,7 +134,7 @@ def test_refuses_a_shape_that_is_no_bucket_rather_than_compile_it(
 
 
 def test_refuses_arrays_of_two_shapes(engine: Engine) -> None:
-    with pytest.raises(UnknownBucketError, match="two arrays"):
+    with pytest.raises(UnknownBucketError, match="arrays of the shape"):
         engine.run(np.ones((1, 4), np.int32), np.zeros((1, 8), np.float32))
 
 
@@ -170,12 +172,17 @@ def test_a_gpu_that_is_not_there_is_an_error_that_names_the_setting(artifact: Pa
         Engine(artifact, device="gpu", buckets=BUCKETS, slots=1, on_compile=lambda: None)
 
 
-def test_knows_how_many_rows_a_call_scores_quickly(artifact: Path) -> None:
+def test_knows_how_many_rows_a_call_scores_quickly_and_keeps_to_it(
+    artifact: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     engine = build(artifact)
     engine.warm_up(lambda _: None)
 
     assert engine.quick_rows(seconds=60) == [BUCKETS.max_batch] * len(BUCKETS.times)
     assert engine.quick_rows(seconds=0) == [0] * len(BUCKETS.times)
+
+    monkeypatch.setattr(timeit, "repeat", lambda *_, **__: [100.0])
+    assert engine.quick_rows(seconds=60) == [BUCKETS.max_batch] * len(BUCKETS.times), "slower beside traffic"
 
 
 def save(directory: Path, signatures: dict[str, tf.types.experimental.PolymorphicFunction]) -> Path:
@@ -198,6 +205,24 @@ def other_inputs(amounts: tf.Tensor) -> dict[str, tf.Tensor]:
 )
 def other_outputs(event_ids: tf.Tensor, elapsed_minutes: tf.Tensor) -> dict[str, tf.Tensor]:
     return {"probability": elapsed_minutes[:, 0] + tf.cast(event_ids[:, 0], tf.float32)}
+
+
+@tf.function(
+    input_signature=[
+        tf.TensorSpec((None, None), tf.int32, "event_ids"),
+        tf.TensorSpec((None, None), tf.float32, "elapsed_minutes"),
+    ]
+)
+def through_text(event_ids: tf.Tensor, elapsed_minutes: tf.Tensor) -> dict[str, tf.Tensor]:
+    risk = tf.strings.to_number(tf.strings.as_string(elapsed_minutes[:, 0] + tf.cast(event_ids[:, 0], tf.float32)))
+    return {"risk": risk, "auxiliary_risk": risk}
+
+
+def test_an_artifact_that_cannot_be_compiled_is_at_fault_itself(tmp_path: Path) -> None:
+    engine = build(save(tmp_path, {"serving_default": through_text}))
+
+    with pytest.raises(GraphError, match="InvalidArgumentError"):
+        engine.warm_up(lambda _: None)
 
 
 def test_an_artifact_with_other_inputs_is_refused(tmp_path: Path) -> None:
@@ -280,3 +305,44 @@ def test_versions_with_the_same_layers_share_programs_and_keep_their_own_weights
     assert len(traces) == len(programs) == len(BUCKETS)
     np.testing.assert_array_equal(first, again)
     assert np.abs(first - second).min() > 1e-4
+
+
+def told_more(
+    zone: tf.Tensor, amount: tf.Tensor, event_ids: tf.Tensor, elapsed_minutes: tf.Tensor
+) -> dict[str, tf.Tensor]:
+    """Each input has a digit of its own, so that none can stand in for another."""
+    first = [tf.cast(tensor[:, 0], tf.float32) for tensor in (event_ids, elapsed_minutes, amount)]
+    digits = [*first, tf.cast(zone, tf.float32)]
+    risk = tf.add_n([digit * 10.0 ** -(place + 1) for place, digit in enumerate(digits)])
+    return {"risk": risk, "auxiliary_risk": risk}
+
+
+def test_further_inputs_are_given_by_their_names_in_the_manifests_order(tmp_path: Path) -> None:
+    further = (
+        FurtherInput(name="zone", kind="categorical", per="sequence", unit=None, default=None, categories=("a",)),
+        FurtherInput(name="amount", kind="numeric", per="event", unit=None, default=None),
+    )
+    signature = [
+        tf.TensorSpec([None], tf.int32, "zone"),
+        tf.TensorSpec([None, None], tf.float32, "amount"),
+        tf.TensorSpec([None, None], tf.int32, "event_ids"),
+        tf.TensorSpec([None, None], tf.float32, "elapsed_minutes"),
+    ]
+    module = tf.Module()
+    module.serve = tf.function(told_more, input_signature=signature)
+    tf.saved_model.save(module, str(tmp_path), signatures={"serving_default": module.serve})
+    buckets = Buckets(times=(2,), batches=(2,))
+    engine = Engine(tmp_path, device="cpu", buckets=buckets, slots=1, on_compile=lambda: None, further_inputs=further)
+    engine.warm_up(lambda _: None)
+    ids, minutes = np.array([[1, 0], [2, 3]], np.int32), np.array([[2, 0], [3, 0]], np.float32)
+    zones, amounts = np.array([4, 5], np.int32), np.array([[3, 9], [1, 0]], np.float32)
+
+    risk, _ = engine.run(ids, minutes, zones, amounts)
+
+    np.testing.assert_allclose(risk, [0.1234, 0.2315], atol=1e-6)
+    with pytest.raises(UnknownBucketError, match=r"\(2, 1\)"):
+        engine.run(ids, minutes, zones, amounts[:, :1])
+    with pytest.raises(UnknownBucketError):
+        engine.run(ids, minutes)
+    with pytest.raises(SignatureError, match=r"from \['elapsed_minutes', 'event_ids'\] to"):
+        build(tmp_path)

@@ -120,6 +120,20 @@ def test_errors_of_a_direct_route_come_in_the_envelope(entrance: Entrance, metri
     assert metrics.registry.get_sample_value("seqrisk_rejects_total", rejects) == 1
 
 
+def test_every_answer_carries_the_headers_of_all(metrics: Metrics, lifecycle: Lifecycle) -> None:
+    entrance = Entrance(
+        FastAPI(),
+        direct_routes=[],
+        metrics=metrics,
+        refusals=Refusals(metrics),
+        lifecycle=lifecycle,
+        headers=[(b"cache-control", b"no-store")],
+    )
+
+    for path in ("/openapi.json", "/nowhere"):
+        assert _request(entrance, "GET", path).headers["cache-control"] == "no-store"
+
+
 def test_an_unexpected_failure_reaches_the_servers_log(entrance: Entrance) -> None:
     async def request() -> None:
         transport = httpx.ASGITransport(entrance)
@@ -128,6 +142,11 @@ def test_an_unexpected_failure_reaches_the_servers_log(entrance: Entrance) -> No
 
     with pytest.raises(RuntimeError, match="hunter2"):
         asyncio.run(request())
+
+
+def test_who_met_an_unexpected_failure_is_told_that_the_connection_ends(entrance: Entrance) -> None:
+    assert _request(entrance, "POST", "/direct", b"trouble").headers["connection"] == "close"
+    assert "connection" not in _request(entrance, "POST", "/direct", b"overload").headers
 
 
 def test_while_it_stops_every_answer_asks_its_client_to_go_elsewhere(entrance: Entrance, lifecycle: Lifecycle) -> None:

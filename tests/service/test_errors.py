@@ -1,8 +1,9 @@
+import pickle
 import re
 from pathlib import Path
 
 from service import errors
-from service.errors import ServiceError
+from service.errors import Fault, ServiceError, WrongElementError
 
 OPERATORS_PAGE = Path(errors.__file__).parent / "README.md"
 
@@ -24,11 +25,27 @@ def test_only_the_service_and_the_model_are_at_fault_in_a_500() -> None:
 
 
 def test_an_answer_says_when_to_try_again_exactly_if_trying_again_helps() -> None:
-    assert {error.status for error in _classes() if error.retry_after_seconds is not None} == {503}
-    assert all(error.retry_after_seconds is not None for error in _classes() if error.status == 503)
+    assert {error.status for error in _classes() if error.retry_after_seconds is not None} == {429, 503}
+    assert all(error.retry_after_seconds is not None for error in _classes() if error.status in {429, 503})
 
 
 def test_the_operators_page_lists_every_code_with_its_status() -> None:
     rows = re.findall(r"^\| `(\w+)` \| (\d{3}) \|", OPERATORS_PAGE.read_text(), flags=re.MULTILINE)
 
     assert {code: int(status) for code, status in rows} == {error.code: error.status for error in _classes()}
+
+
+def _below(error: type[ServiceError]) -> list[type[ServiceError]]:
+    return [error, *(one for subclass in error.__subclasses__() for one in _below(subclass))]
+
+
+def test_every_error_is_the_same_in_another_process() -> None:
+    details = (Fault("/inputs", "Expected this. Received: that."),)
+    for kind in _below(ServiceError):
+        error = WrongElementError("No.", details, "event_ids", [1.5]) if kind is WrongElementError else kind("No.")
+        error.details = details
+
+        received = pickle.loads(pickle.dumps(error))
+
+        assert type(received) is kind
+        assert (str(received), vars(received)) == ("No.", vars(error))

@@ -5,7 +5,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from service.errors import Fault, InvalidRequestError
-from service.faults import MAX_DETAILS, Faults, pointer, received, structural_faults
+from service.faults import MAX_DETAILS, Faults, pointer, received, structural_faults, unknown_field
 
 
 def _follow(document: object, path: str) -> object:
@@ -88,3 +88,12 @@ def test_words_of_pydantic_may_hold_braces() -> None:
     found: ErrorDetails = {"type": "unknown_to_us", "loc": ("a",), "msg": "Expected one of {a}, }", "input": 1}
 
     assert [fault.message for fault in structural_faults([found])] == ["Expected one of {a}, }. Received: 1."]
+
+
+def test_a_field_that_is_not_ours_is_pointed_at_beside_the_one_that_was_meant() -> None:
+    place, message = unknown_field({"id": "1", "event_type/s": []}, ["id", "event_types"])
+
+    assert place == "/event_type~1s"
+    assert message() == (
+        'Expected only the fields `id`, `event_types`. Received: "event_type/s". Did you mean `event_types`?'
+    )

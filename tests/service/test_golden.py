@@ -1,9 +1,11 @@
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from models.further_inputs import FurtherInput
 from models.manifest import GoldenExample, Manifest
 from models.sequences import Vocabulary
 from service.buckets import Buckets
@@ -94,3 +96,27 @@ def test_a_difference_within_the_tolerance_passes(manifest: Manifest) -> None:
         return risk + np.float32(0.5 * manifest.golden_tolerance), auxiliary_risk
 
     verify(nearly, manifest, Vocabulary(manifest.vocabulary), BUCKETS)
+
+
+def test_examples_are_scored_with_their_further_inputs(manifest: Manifest) -> None:
+    inputs = (
+        FurtherInput(name="amount", kind="numeric", per="event", unit=None, default=None),
+        FurtherInput(name="zone", kind="categorical", per="sequence", unit=None, default=None, categories=("a",)),
+    )
+    examples = [
+        example.model_copy(update={"further": {"amount": tuple(range(len(example.event_types))), "zone": "a"}})
+        for example in manifest.golden_examples
+    ]
+    told = manifest.model_copy(update={"further_inputs": inputs, "golden_examples": tuple(examples)})
+    seen: list[tuple[float, int]] = []
+
+    def observed(*arrays: NDArray[Any]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        event_ids, elapsed_minutes, amounts, zones = arrays
+        seen.extend(zip(amounts.max(axis=1).tolist(), zones.tolist(), strict=True))
+        return mean_id(event_ids, elapsed_minutes)
+
+    verify(observed, told, Vocabulary(told.vocabulary), BUCKETS)
+
+    # The longest example is cut to its latest events, with their amounts.
+    assert {amount for amount, _ in seen} == {1, 2, 11}
+    assert {zone for _, zone in seen} == {2}

@@ -1,9 +1,10 @@
-"""Heads of all sizes, sent to a real server over a real socket."""
+"""Heads of all sizes and kinds, sent to a real server over a real socket."""
 
 import asyncio
 import json
 import re
 import socket
+import time
 from collections.abc import Iterator
 from threading import Thread
 
@@ -130,3 +131,66 @@ def test_trailers_without_an_end_end_the_connection(client: socket.socket) -> No
     # Trailers that come in one read with the body are not counted, so it takes more than the limit.
     with pytest.raises(ConnectionError):
         send_in_pieces(client, b"X: y\r\n" * 1_000_000)
+
+
+@pytest.mark.parametrize("pause_after", [0, 5, None], ids=["head first", "in the body", "one packet"])
+def test_a_proposal_of_http_2_is_answered_as_it_stands_and_its_body_is_no_request(
+    client: socket.socket, pause_after: int | None
+) -> None:
+    """As Java's HTTP client begins."""
+    body = b"GET /smuggled HTTP/1.1\r\nHost: here\r\n\r\n"
+    proposal = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n"
+    head = LINE + proposal + b"Content-Length: %d\r\n\r\n" % len(body)
+    first = len(head) + (len(body) if pause_after is None else pause_after)
+
+    client.sendall((head + body)[:first])
+    time.sleep(0.05)
+    client.sendall((head + body)[first:])
+    assert bodies(client, 1) == [len(body)]
+
+    client.sendall(LINE + b"Content-Length: 3\r\nConnection: close\r\n\r\nabc")
+    said = rest(client)
+    assert said.count(b"HTTP/1.1 ") == 1
+    assert said.endswith(b"\r\n\r\n3")
+
+
+def refused_as_malformed(answer: bytes) -> bool:
+    head, _, content = answer.partition(b"\r\n\r\n")
+    envelope = ErrorAnswer.model_validate_json(content, strict=True, extra="forbid")
+    return head.startswith(b"HTTP/1.1 400 Bad Request\r\n") and envelope.code == "malformed_http"
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        LINE + b"Content-Length: many\r\n\r\n",
+        LINE + b"Content-Length: 1\r\nContent-Length: 2\r\n\r\n",
+        LINE.replace(b"/", b"here", 1) + b"\r\n",
+        LINE + b"Transfer-Encoding: chunked\r\n\r\nnone\r\n",
+        b"CONNECT here:80 HTTP/1.1\r\nHost: here\r\n\r\n",
+        b"\x16\x03\x01\x02\x00\x01",
+    ],
+    ids=["length", "lengths", "path", "chunk", "tunnel", "tls"],
+)
+def test_what_is_no_http_is_refused_in_the_envelope(client: socket.socket, request_: bytes) -> None:
+    client.sendall(request_)
+
+    assert refused_as_malformed(rest(client))
+
+
+def test_what_is_no_http_behind_a_request_leaves_that_its_answer(client: socket.socket) -> None:
+    client.sendall(LINE + b"Content-Length: 3\r\n\r\nabc" + b"\x00" * 10)
+
+    said = rest(client)
+    assert said.startswith(b"HTTP/1.1 200 OK\r\n")
+    assert said.endswith(b"\r\n\r\n3")
+
+
+def test_a_broken_body_behind_a_request_is_refused_behind_its_answer(client: socket.socket) -> None:
+    client.sendall(
+        LINE + b"Content-Length: 3\r\n\r\nabc" + LINE + b"Transfer-Encoding: chunked\r\n\r\n1\r\nx\r\nnone\r\n"
+    )
+
+    _, first, second = rest(client).split(b"HTTP/1.1 ")
+    assert first.endswith(b"\r\n\r\n3")
+    assert refused_as_malformed(b"HTTP/1.1 " + second)

@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.histories import BrokenRuleError, Rules, read_history
+from service.broken_rule import BrokenRuleError
+from service.histories import Rules, read_history
 from service.schemas import SEQUENCE, SequenceBody
 
 NOW = datetime(2020, 1, 1, tzinfo=UTC)

@@ -84,6 +84,21 @@ def test_a_turn_that_does_not_come_in_time_is_given_up_and_delays_nobody() -> No
     assert waiting_bytes == 0
 
 
+def test_who_has_left_the_line_counts_no_more_and_has_nobody_refused() -> None:
+    async def leave() -> int:
+        intake = Intake(10 * SLICE_BYTES, 0.01, is_model_busy=lambda: True)
+        late = asyncio.ensure_future(intake.turn(SLICE_BYTES, monotonic() + 0.01))
+        gone = asyncio.ensure_future(intake.turn(SLICE_BYTES, monotonic() + LONG))
+        await asyncio.sleep(0)
+        gone.cancel()
+        await asyncio.gather(late, gone, return_exceptions=True)
+        await asyncio.sleep(0.02)
+        intake.refuse_if_full()
+        return intake.waiting_bytes
+
+    assert asyncio.run(leave()) == 0
+
+
 def test_what_is_worked_on_elsewhere_counts_as_waiting() -> None:
     intake = Intake(1_000_000, LONG, _never)
 
@@ -136,3 +151,20 @@ def test_bodies_that_are_still_arriving_are_bounded_together_and_forgotten_after
         with pytest.raises(OverloadedError):
             first(1)
     assert intake.waiting_bytes == 0
+
+
+def test_every_turn_tells_how_long_it_was_waited_for() -> None:
+    async def crowd() -> list[float]:
+        waits = list[float]()
+        intake = Intake(10 * SLICE_BYTES, LONG, _never, waits.append)
+        turns = [asyncio.ensure_future(intake.turn(SLICE_BYTES, monotonic() + LONG)) for _ in range(3)]
+        await asyncio.sleep(0)
+        time.sleep(0.02)  # noqa: ASYNC251  the loop is at work
+        await asyncio.gather(*turns)
+        return waits
+
+    at_once, *later = asyncio.run(crowd())
+
+    assert at_once == 0
+    assert len(later) == 2
+    assert min(later) >= 0.02

@@ -17,13 +17,17 @@ from fsspec.implementations.memory import MemoryFileSystem
 from models.manifest import Draft, Manifest
 from models.repository import Repository
 from models.sequences import EncodedBatch
+from service.artifact_fault import ArtifactFaultError
 from service.errors import NotReadyError, OverloadedError
 from service.lineup import LineUp
 from service.live_model import LiveModel
 from service.metrics import Metrics
+from service.niceness import BESIDE_TRAFFIC
 from service.score_request import Histories
 from service.settings import Settings, SettingsError
+from service.source import Source
 from service.versions import ModelStatus, VersionStatus
+from tests.service.live_models import live_model
 
 
 @pytest.fixture(scope="module")
@@ -535,6 +539,40 @@ def test_a_device_that_is_gone_beside_a_champion_does_not_end_the_following(shel
         return service
 
     assert asyncio.run(lose_the_device()).sample("model_loads_total", result="refused") is None
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [(ArtifactFaultError("a graph"), "refused"), (RuntimeError("can't start new thread"), "available")],
+)
+def test_what_is_no_fault_of_the_artifact_is_counted_and_tried_again(
+    repository: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, told: str
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr("service.lineup.load", fail)
+    lineup, status = load(settings_for(repository))
+
+    assert (status.state, status.reason) == ("failed", str(error))
+    assert [version.state for version in lineup.versions()] == [told]
+    num_failures = lineup._metrics.registry.get_sample_value("seqrisk_repository_failures_total")
+    assert num_failures == (told == "available")
+
+
+def test_loading_leaves_the_processor_to_a_champion_that_answers(
+    repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    niceness: list[int] = []
+    monkeypatch.setattr("service.lineup.load", lambda *_, **given: niceness.append(given["niceness"]))
+    settings = settings_for(repository)
+    lineup, source = LineUp(settings, Metrics()), Source(settings)
+
+    lineup._open_and_load(source, 1, settings, 1)
+    lineup._champion = live_model(Manifest.read(repository / "tiny" / "1" / "manifest.json"), version=1)
+    lineup._open_and_load(source, 1, settings, 1)
+
+    assert niceness == [0, BESIDE_TRAFFIC]
 
 
 def follower(url: str, cache_directory: Path, **chosen: str | float) -> LineUp:

@@ -5,6 +5,7 @@ import sys
 
 import pytest
 
+from service.keys import new_key
 from service.logs import REQUEST_ID, TRACE_ID, JsonFormatter, TextFormatter
 
 
@@ -47,6 +48,20 @@ def test_a_line_about_a_request_has_its_id(formatter: logging.Formatter) -> None
     assert "abc-1" not in formatter.format(_record("Trouble."))
 
 
+@pytest.mark.parametrize("formatter", [JsonFormatter(), TextFormatter()])
+def test_a_key_is_blotted_out_of_message_and_trace(formatter: logging.Formatter) -> None:
+    key = new_key()
+    try:
+        int(key)
+    except ValueError:
+        record = logging.LogRecord("service", logging.ERROR, "x.py", 1, "Met %s.", (key,), sys.exc_info())
+
+    line = formatter.format(record)
+
+    assert key not in line
+    assert line.count("seqrisk_…") == 2
+
+
 def test_a_line_about_a_traced_request_has_its_trace() -> None:
     token = TRACE_ID.set("4bf92f3577b34da6a3ce929d0e0e4736")
     try:
@@ -59,6 +74,7 @@ def test_a_line_about_a_traced_request_has_its_trace() -> None:
 
 PROGRAM = """
 import logging
+from service.keys import new_key
 from service.logs import configure_logging
 configure_logging({level!r}, {form!r})
 for name in ("service.lineup", "library"):

@@ -8,7 +8,8 @@ from models.repository import Repository
 from models.sequences import Vocabulary, encode
 from service.batcher import Scores
 from service.open_inference_answer import HEADER_LENGTH, answer_id, write_answer
-from service.open_inference_request import InferenceRequest, WantedOutput
+from service.open_inference_outputs import WantedOutput
+from service.open_inference_request import InferenceRequest
 from service.pair import Part
 from service.tensors import Tensors
 

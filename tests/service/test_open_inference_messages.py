@@ -17,8 +17,9 @@ from models.sequences import Vocabulary, encode
 from service.batcher import Scores
 from service.errors import InvalidTensorsError
 from service.open_inference_messages import read_message, write_message
-from service.open_inference_request import WantedOutput
+from service.open_inference_outputs import WantedOutput
 from service.pair import Part
+from tests.service.told_models import AGE, COUNTRY
 
 Message: TypeAlias = service_pb2.ModelInferRequest
 
@@ -56,6 +57,24 @@ def test_contents_of_either_form_are_the_same_tensors(message: Message) -> None:
         WantedOutput("auxiliary_risk", is_binary=is_raw),
     )
     assert request.id is None
+
+
+def test_further_inputs_come_in_either_form() -> None:
+    in_contents, in_bytes = typed(), raw()
+    in_contents.inputs.add(name="age", datatype="FP32", shape=[1]).contents.fp32_contents.append(33)
+    in_contents.inputs.add(name="country", datatype="BYTES", shape=[1, 1]).contents.bytes_contents.append(b"CH")
+    in_bytes.inputs.add(name="age", datatype="FP64", shape=[1, 1])
+    in_bytes.inputs.add(name="country", datatype="BYTES", shape=[1])
+    in_bytes.raw_input_contents.extend([struct.pack("<d", 33), struct.pack("<i", 2) + b"CH"])
+
+    for message in (in_contents, in_bytes):
+        further = read_message(message, (AGE, COUNTRY)).tensors.further
+        assert {name: np.asarray(values).tolist() for name, values in further.items()} == {
+            "age": [33],
+            "country": ["CH"],
+        }
+        with pytest.raises(InvalidTensorsError, match="age"):
+            read_message(message)
 
 
 def test_strings_are_utf_8() -> None:
@@ -100,6 +119,10 @@ def _output(message: Message) -> None:
     message.outputs.add(name="zzz")
 
 
+def _shared_memory(message: Message) -> None:
+    message.outputs.add(name="risk").parameters["shared_memory_region"].string_param = "r"
+
+
 def _timeout(message: Message) -> None:
     message.parameters["timeout"].string_param = "soon"
 
@@ -108,7 +131,10 @@ def _huge(message: Message) -> None:
     message.inputs[0].shape[:] = [2**62, 2**62]
 
 
-@pytest.mark.parametrize("spoil", [_no_inputs, _not_text, _other_field, _one_raw, _both, _output, _timeout, _huge])
+@pytest.mark.parametrize(
+    "spoil",
+    [_no_inputs, _not_text, _other_field, _one_raw, _both, _output, _shared_memory, _timeout, _huge],
+)
 def test_what_is_no_request_is_refused(spoil: Callable[[Message], None]) -> None:
     message = typed()
     spoil(message)

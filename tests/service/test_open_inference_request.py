@@ -8,8 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from models.further_inputs import FurtherInput
 from service.errors import InvalidHeaderError, InvalidTensorsError, MalformedJsonError, ServiceError
-from service.open_inference_request import InferenceRequest, WantedOutput, read_inference_request
+from service.open_inference_outputs import WantedOutput
+from service.open_inference_request import InferenceRequest, read_inference_request
+from tests.service.told_models import AMOUNT, INPUTS, required
 
 IDS = {"name": "event_ids", "shape": [1, 2], "datatype": "INT32", "data": [2, 3]}
 MINUTES = {"name": "elapsed_minutes", "shape": [1, 2], "datatype": "FP32", "data": [6.5, 0]}
@@ -118,6 +121,14 @@ def test_a_timeout_of_zero_is_none() -> None:
             inputs(IDS, MINUTES, outputs=[{"name": "risk", "parameters": {"binary_data": "yes"}}]),
             "/outputs/0/parameters/binary_data",
         ),
+        (
+            inputs(IDS, MINUTES, outputs=[{"name": "risk", "parameters": {"classification": 1}}]),
+            "/outputs/0/parameters/classification",
+        ),
+        (
+            inputs(IDS, MINUTES, outputs=[{"name": "risk", "parameters": {"shared_memory_region": "r"}}]),
+            "/outputs/0/parameters/shared_memory_region",
+        ),
     ],
 )
 def test_what_is_no_request_is_refused_where_it_is_wrong(request_: object, pointer: str) -> None:
@@ -160,6 +171,14 @@ def test_a_header_that_is_no_length_within_the_body_is_refused(length: str) -> N
         read_inference_request(b"{}", length, "tiny")
 
 
+def test_space_around_the_header_is_none_of_it() -> None:
+    text = json.dumps(inputs(IDS, BINARY_MINUTES)).encode()
+
+    request = read_inference_request(text + MINUTES_BYTES, f" {len(text)}\t ", "tiny")
+
+    np.testing.assert_array_equal(np.asarray(request.tensors.elapsed_minutes), [[6.5, 0]])
+
+
 def read_or_refuse(body: bytes, length: str | None) -> None:
     with suppress(InvalidTensorsError, MalformedJsonError, InvalidHeaderError):
         request = read_inference_request(body, length, "tiny")
@@ -199,3 +218,53 @@ def test_a_refusal_is_always_a_clients_fault() -> None:
     for error in (InvalidTensorsError, MalformedJsonError, InvalidHeaderError):
         assert issubclass(error, ServiceError)
         assert error.status == 400
+
+
+AMOUNTS = {"name": "amount", "shape": [1, 2], "datatype": "FP32", "data": [1.5, 2]}
+AGES = {"name": "age", "shape": [1], "datatype": "FP64", "data": [33]}
+COUNTRIES = {"name": "country", "shape": [1, 1], "datatype": "BYTES", "data": ["CH"]}
+CHANNELS = {"name": "channel", "shape": [1, 2], "datatype": "INT64", "parameters": {"binary_data_size": 16}}
+
+
+def read_told(*tensors: object, binary: bytes = b"", further: tuple[FurtherInput, ...] = INPUTS) -> InferenceRequest:
+    text = json.dumps(inputs(IDS, MINUTES, *tensors)).encode()
+    return read_inference_request(text + binary, str(len(text)) if binary else None, "tiny", further)
+
+
+def test_further_inputs_are_values_or_categories_or_their_ids() -> None:
+    binary = struct.pack("<2q", 2, 3)
+
+    told = read_told(AMOUNTS, AGES, COUNTRIES, CHANNELS, binary=binary).tensors.further
+
+    assert {name: np.asarray(values).tolist() for name, values in told.items()} == {
+        "amount": [[1.5, 2]],
+        "age": [33],
+        "country": ["CH"],
+        "channel": [[2, 3]],
+    }
+    assert read_told().tensors.further == {}
+
+
+@pytest.mark.parametrize(
+    ("tensors", "further", "pointer"),
+    [
+        ([AMOUNTS], (), "/inputs/2/name"),
+        ([], (required(AMOUNT),), "/inputs"),
+        ([AMOUNTS, AMOUNTS], INPUTS, "/inputs"),
+        ([AMOUNTS | {"datatype": "INT32"}], INPUTS, "/inputs/2/datatype"),
+        ([COUNTRIES | {"datatype": "FP32"}], INPUTS, "/inputs/2/datatype"),
+        ([AGES | {"shape": [1, 2], "data": [1, 2]}], INPUTS, "/inputs/2/shape"),
+        ([AGES | {"shape": [0], "data": []}], INPUTS, "/inputs/2/shape"),
+        ([AGES | {"shape": [True]}], INPUTS, "/inputs/2/shape"),
+        ([AMOUNTS | {"shape": [2]}], INPUTS, "/inputs/2/shape"),
+        ([AGES | {"data": [1, 2]}], INPUTS, "/inputs/2"),
+        ([AGES | {"data": [[1, 2]]}], INPUTS, "/inputs/2/data/0"),
+    ],
+)
+def test_further_inputs_that_do_not_fit_are_refused(
+    tensors: list[object], further: tuple[FurtherInput, ...], pointer: str
+) -> None:
+    with pytest.raises(InvalidTensorsError) as raised:
+        read_told(*tensors, further=further)
+
+    assert raised.value.details[0].pointer == pointer

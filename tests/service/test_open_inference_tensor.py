@@ -67,6 +67,8 @@ def test_minutes_of_json_keep_all_their_digits() -> None:
         ("event_ids", "INT32", (), "shape"),
         ("event_ids", "INT32", (0, 3), "shape"),
         ("event_ids", "INT32", (10**12, 0), "shape"),
+        ("event_ids", "INT32", (2**31 + 1, 3), "shape"),
+        ("event_ids", "INT32", (10**4_000 - 1, 10**4_000 - 1), "shape"),
         ("event_ids", "INT32", (-1, 3), "shape"),
         ("event_ids", "INT32", (1.0, 3), "shape"),
         ("event_ids", "INT32", (True, 3), "shape"),

@@ -3,8 +3,10 @@ from typing import Any
 
 import pytest
 
+from models.further_inputs import FurtherInput
 from service.errors import InvalidTensorsError, MalformedJsonError, WrongElementError
 from service.predict_request import read_predict_request, wrong_type
+from tests.service.told_models import AGE, AMOUNT, CLOCK, required
 
 ROW: dict[str, Any] = {"event_ids": [2], "elapsed_minutes": [0]}
 
@@ -68,3 +70,40 @@ def test_a_wrong_type_is_told_in_its_words(tensor: str, element: object, text: s
 
 def test_an_event_type_that_is_too_long_is_told_in_ours() -> None:
     assert wrong_type(WrongElementError("ours", (), "event_types", "x" * 300)).message == "ours"
+
+
+def further_of(body: object, *inputs: FurtherInput) -> dict[str, Any]:
+    return dict(read_predict_request(json.dumps(body).encode(), inputs).tensors.further)
+
+
+def test_further_inputs_come_beside_the_others_and_those_with_a_default_may_be_left_out() -> None:
+    row = {**ROW, "amount": [1.5], "age": 33}
+    inputs = (required(AMOUNT), AGE, CLOCK)
+
+    assert further_of({"instances": [row, row]}, *inputs) == {"amount": [[1.5]] * 2, "age": [33, 33]}
+    assert further_of({"inputs": {name: [value] for name, value in row.items()}}, *inputs) == {
+        "amount": [[1.5]],
+        "age": [33],
+    }
+    assert further_of({"instances": [ROW]}, AMOUNT) == {}
+
+
+@pytest.mark.parametrize(
+    ("body", "pointer", "text"),
+    [
+        ({"instances": [ROW]}, "/instances/0", "keys must be equal to: age,elapsed_minutes,event_ids"),
+        (
+            {"instances": [{**ROW, "age": 1}, {**ROW, "age": 1, "amount": [2]}]},
+            "/instances/1",
+            "Failed to process element: 1",
+        ),
+        ({"instances": [{**ROW, "age": 1, "aeg": 1}]}, "/instances/0", "Failed to process element: 0"),
+        ({"inputs": {name: [value] for name, value in ROW.items()}}, "/inputs", "Missing named input: age"),
+        ({"inputs": {**{name: [value] for name, value in ROW.items()}, "age": 1}}, "/inputs/age", "Expected a list"),
+    ],
+)
+def test_further_inputs_that_do_not_fit_are_refused(body: object, pointer: str, text: str) -> None:
+    with pytest.raises(InvalidTensorsError, match=text) as raised:
+        further_of(body, required(AGE), AMOUNT)
+
+    assert raised.value.details[0].pointer == pointer

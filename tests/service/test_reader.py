@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from service.errors import InvalidRequestError, ServiceError
+from service.errors import InvalidRequestError, ServiceError, UnexpectedError
 from service.histories import Rules
 from service.reader import Reader, serve_pipe
 from service.score_request import read_score_request
@@ -94,3 +94,16 @@ def test_the_process_ends_with_its_owner() -> None:
 
     (num_bytes,) = struct.unpack("!Q", answers.getvalue()[:8])
     assert len(pickle.loads(answers.getvalue()[8 : 8 + num_bytes]).ids) == 50
+
+
+def test_a_failure_over_one_body_is_answered_and_the_next_is_read() -> None:
+    questions = [pickle.dumps((function, *arguments)) for function, *arguments in ((divmod, 1, 0), (divmod, 7, 2))]
+    answers = io.BytesIO()
+
+    serve_pipe(io.BytesIO(b"".join(struct.pack("!Q", len(packed)) + packed for packed in questions)), answers)
+
+    answers.seek(0)
+    failed, sound = (pickle.loads(answers.read(*struct.unpack("!Q", answers.read(8)))) for _ in questions)
+    assert isinstance(failed, UnexpectedError)
+    assert "modulo" not in failed.message
+    assert sound == (3, 1)

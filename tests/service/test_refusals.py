@@ -3,7 +3,7 @@ import json
 import pytest
 from starlette.routing import Route
 
-from service.errors import Fault, InvalidRequestError, OverloadedError, SlowBodyError
+from service.errors import Fault, InvalidRequestError, MissingKeyError, OverloadedError, SlowBodyError
 from service.metrics import Metrics
 from service.refusals import OTHER_ROUTE, Refusals, route_template
 
@@ -41,6 +41,10 @@ def test_an_error_that_passes_says_when_to_try_again(metrics: Metrics) -> None:
 
 def test_an_error_that_leaves_a_body_behind_ends_the_connection(metrics: Metrics) -> None:
     assert Refusals(metrics).answer({}, SlowBodyError("Slow.")).headers["connection"] == "close"
+
+
+def test_an_error_about_a_key_says_how_to_present_one(metrics: Metrics) -> None:
+    assert Refusals(metrics).answer({}, MissingKeyError("No key.")).headers["www-authenticate"].startswith("Bearer ")
 
 
 def test_headers_of_the_framework_are_kept(metrics: Metrics) -> None:

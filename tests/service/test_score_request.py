@@ -1,13 +1,17 @@
 import json
+from collections.abc import Iterable
 from contextlib import suppress
 from datetime import UTC, datetime
+from difflib import get_close_matches
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from service import faults
 from service.errors import InvalidRequestError, MalformedJsonError
+from service.faults import MAX_DETAILS
 from service.histories import Rules
 from service.score_request import Histories, read_score_request
 
@@ -116,3 +120,21 @@ def test_no_document_is_more_than_refused(document: object) -> None:
 def test_no_bytes_are_more_than_refused(body: bytes) -> None:
     with pytest.raises((MalformedJsonError, InvalidRequestError)):
         _read(body)
+
+
+def test_what_was_meant_is_looked_for_only_where_the_answer_has_room_to_say_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It takes a fraction of a millisecond, on the event loop, and each of a thousand sequences may need it."""
+    looked_for: list[str] = []
+
+    def look(name: str, known: Iterable[str], n: int) -> list[str]:
+        looked_for.append(name)
+        return get_close_matches(name, [*known], n)
+
+    monkeypatch.setattr(faults, "get_close_matches", look)
+    sequences = [{"event_types": ["a"], "elapsed_minutes": [0], f"as_off{k}": None} for k in range(100)]
+
+    with pytest.raises(InvalidRequestError, match="100 faults, the first 20") as refusal:
+        read_score_request(json.dumps({"sequences": sequences}).encode(), RULES, 100, NOW)
+
+    assert len(looked_for) == MAX_DETAILS
+    assert "Did you mean `as_of`?" in refusal.value.details[-1].message

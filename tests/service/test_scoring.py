@@ -71,10 +71,11 @@ def test_what_is_scored_is_counted() -> None:
         return metrics.registry.get_sample_value(f"seqrisk_{name}", labels)
 
     assert counted("sequences_total") == 2
+    assert counted("events_total") == 3 + 8
     assert counted("unknown_events_total") == 3 + 8
     assert counted("truncated_events_total") == 2
     assert counted("requests_total", route="/v1/models/{name}:predict", method="POST", status="2xx") == 1
-    for stage in ("read", "validate", "respond"):
+    for stage in ("read", "turn", "validate", "respond"):
         assert counted("stage_seconds_count", stage=stage) == 1
 
 

@@ -68,6 +68,12 @@ def test_a_bad_value_is_refused_by_the_name_of_its_variable(
             "0.5",
             "Expected SEQRISK_CHALLENGER_VERSION with it, or nobody could answer for the canaries. Received: '0.5'.",
         ),
+        ("SEQRISK_DOCS", "maybe", "Expected true or false. Received: 'maybe'."),
+        (
+            "SEQRISK_TLS_KEY_FILE",
+            "key.pem",
+            "Expected SEQRISK_TLS_CERTIFICATE_FILE and this one, or neither. Received: 'key.pem'.",
+        ),
         (
             "SEQRISK_TRACING_ENDPOINT",
             "collector:4318",
@@ -101,6 +107,13 @@ def test_a_challenger_is_another_version_than_the_one_that_is_pinned(monkeypatch
     with pytest.raises(
         SettingsError, match="SEQRISK_CHALLENGER_VERSION: Expected another version than SEQRISK_VERSION"
     ):
+        Settings.from_environment()
+
+
+def test_a_certificate_needs_its_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SEQRISK_TLS_CERTIFICATE_FILE", "certificate.pem")
+
+    with pytest.raises(SettingsError, match=r"SEQRISK_TLS_KEY_FILE: .* Received: nothing\."):
         Settings.from_environment()
 
 

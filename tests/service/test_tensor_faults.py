@@ -1,7 +1,8 @@
 import pytest
 
 from models.sequences import EventType
-from service.histories import BrokenRuleError, Rules
+from service.broken_rule import BrokenRuleError
+from service.histories import Rules
 from service.tensor_faults import check_row
 
 RULES = Rules(

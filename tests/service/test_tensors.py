@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from models.sequences import UNKNOWN_ID, Vocabulary, encode
+from service.broken_rule import BrokenRuleError
 from service.errors import InvalidTensorsError, WrongElementError
-from service.histories import BrokenRuleError, Rules
+from service.histories import Rules
 from service.live_model import LiveModel
 from service.settings import Settings
 from service.tensor_faults import check_row

@@ -4,8 +4,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from models.further_inputs import FurtherInput
 from models.manifest import Manifest
 from service.versions import Versions, VersionStatus, objection
+from tests.service.live_models import manifest
+from tests.service.told_models import AGE, AMOUNT, required
 
 NUMBERS = st.integers(1, 9)
 
@@ -125,3 +128,25 @@ def test_a_challenger_must_take_all_that_the_champion_takes(
     assert bool(reason) == bool(objection(champion, challenger))
     told = Versions("latest", 2).statuses(champion, challenger, None)
     assert told[1] == VersionStatus(2, "challenger", objection(champion, challenger))
+
+
+@pytest.mark.parametrize(
+    ("of_champion", "of_challenger", "is_comparable"),
+    [
+        ([], [AGE], True),
+        ([], [required(AGE)], False),
+        ([required(AGE)], [required(AGE)], True),
+        ([required(AGE)], [AGE], True),
+        ([AGE], [required(AGE)], False),
+        ([AGE], [], True),
+        ([AMOUNT], [AMOUNT.model_copy(update={"per": "sequence"})], False),
+    ],
+)
+def test_a_challenger_must_do_with_what_the_champion_is_told(
+    of_champion: list[FurtherInput], of_challenger: list[FurtherInput], is_comparable: bool
+) -> None:
+    champion, challenger = (
+        manifest().model_copy(update={"further_inputs": tuple(inputs)}) for inputs in (of_champion, of_challenger)
+    )
+
+    assert bool(objection(champion, challenger)) != is_comparable

@@ -70,9 +70,13 @@ GARBAGE = np.array([np.nan, np.inf, -5.0, 1e9, -np.inf], np.float32)
 Outputs = dict[str, NDArray[np.float32]]
 
 
-def network_of(config: NetworkConfig, seed: int = 0, **flags: bool) -> keras.Model:
+def network_of(
+    config: NetworkConfig, seed: int = 0, *, is_portable: bool = False, is_per_event: bool = False
+) -> keras.Model:
     """A network with random weights everywhere: none of its parts is left at an initial 0 or 1."""
-    network = build_network(config, VOCABULARY_SIZE, unknown_rate=0.02, **flags)
+    network = build_network(
+        config, VOCABULARY_SIZE, unknown_rate=0.02, is_portable=is_portable, is_per_event=is_per_event
+    )
     generator = np.random.default_rng(seed)
     # Raw minutes reach 900: smaller weights keep the gates off their ends, where every formula would agree.
     scale = 0.05 if config.time == "elapsed" else 0.5

@@ -19,15 +19,21 @@ def weights_of(network: keras.Model) -> Weights:
 
 
 def logits(
-    config: NetworkConfig, weights: Weights, event_ids: Sequence[int], elapsed_minutes: Sequence[float]
+    config: NetworkConfig,
+    weights: Weights,
+    event_ids: Sequence[int],
+    elapsed_minutes: Sequence[float],
+    further: Sequence[Vector] | None = None,
 ) -> dict[str, Vector]:
-    """All logits at the scoring moment, oldest event first."""
+    """All logits at the scoring moment, oldest event first; `further` is what else is known of each event."""
     gaps = [0.0, *(max(a - b, 0.0) for a, b in pairwise(elapsed_minutes))]
     num_ids = len(weights["event_embedding/embeddings"])
     rows = []
     for k, event_id in enumerate(event_ids):
         parts = [weights["event_embedding/embeddings"][event_id]]
         parts += [np.array([value]) for value in times(config.time, float(elapsed_minutes[k]), gaps[k])]
+        if further is not None:
+            parts.append(further[k])
         if config.aggregates_into == "input":
             parts.append(aggregates(config.aggregates, event_ids[: k + 1], gaps[: k + 1], 0.0, num_ids))
         rows.append(np.concatenate(parts))

@@ -1,55 +1,79 @@
 import numpy as np
+import pytest
+from numpy.typing import NDArray
 
 from models.sequences import Vocabulary
-from training.batches import encode_buckets, shuffled_batches
+from training.batches import Batches, encode_buckets
 from training.eventlog import EventLog
 from training.prefixes import cut_prefixes
 
 VOCABULARY = Vocabulary(["login", "pay", "browse", "refund"])
+BATCH_SIZE = 32
 
 
 def test_every_prefix_is_in_exactly_one_bucket_of_its_length(log: EventLog) -> None:
     prefixes = cut_prefixes(log)
 
-    buckets = encode_buckets(prefixes, VOCABULARY, max_events=4)
+    buckets = encode_buckets(prefixes, VOCABULARY, max_events=5)
 
     assert sorted(np.concatenate([indices for indices, _ in buckets]).tolist()) == list(range(len(prefixes)))
-    assert [encoded.event_ids.shape[1] for _, encoded in buckets] == [1, 2, 4]
+    assert [encoded.event_ids.shape[1] for _, encoded in buckets] == [4, 5]
     for indices, encoded in buckets:
-        assert encoded.events_used.tolist() == np.minimum(prefixes.lengths[indices], 4).tolist()
-        assert encoded.events_used.min() > encoded.event_ids.shape[1] / 2
+        assert encoded.events_used.tolist() == np.minimum(prefixes.lengths[indices], 5).tolist()
+    assert buckets[1][1].events_used.min() > 4
 
 
-def drawn(log: EventLog, seed: int, passes: int = 1) -> list[list[float]]:
-    """Elapsed minutes of every row of every batch, in order."""
-    dataset = shuffled_batches(cut_prefixes(log), VOCABULARY, 10, batch_size=32, seed=seed)
-    return [
-        sorted(row.tolist())
-        for _ in range(passes)
-        for inputs, _ in dataset.as_numpy_iterator()
-        for row in inputs["elapsed_minutes"]
-    ]
+@pytest.fixture(scope="module")
+def batches(log: EventLog) -> Batches:
+    """Every row is asked about twice, but for its first event alone."""
+    buckets = []
+    for _, encoded in encode_buckets(cut_prefixes(log), VOCABULARY, 10):
+        labels = np.full((*encoded.event_ids.shape, 1), np.nan, np.float32)
+        labels[:, 0] = 1.0
+        longer = np.flatnonzero(encoded.events_used > 1)
+        labels[longer, encoded.events_used[longer] - 1] = 0.0
+        buckets.append((encoded, labels))
+    return Batches(buckets, BATCH_SIZE, seed=3)
 
 
-def test_a_pass_holds_every_prefix_once_with_its_label(log: EventLog) -> None:
-    prefixes = cut_prefixes(log)
-
-    batches = list(shuffled_batches(prefixes, VOCABULARY, 10, batch_size=32, seed=1).as_numpy_iterator())
-
-    assert sum(len(labels["risk"]) for _, labels in batches) == len(prefixes)
-    assert sum(labels["risk"].sum() for _, labels in batches) == prefixes.labels.sum()
-    assert max(len(labels["risk"]) for _, labels in batches) <= 32
-    assert all((labels["risk"] == labels["auxiliary_risk"]).all() for _, labels in batches)
+def asked_rows(batches: Batches, epoch: int, first: int = 0) -> list[list[float]]:
+    """Elapsed minutes of every row that is asked about, in order."""
+    rows = []
+    for batch in batches.epoch(epoch, first):
+        is_asked = (~np.isnan(batch.labels)).any(axis=(1, 2))
+        rows += batch.tensors["elapsed_minutes"][is_asked].tolist()
+    return rows
 
 
-def test_the_seed_decides_the_order(log: EventLog) -> None:
-    assert drawn(log, seed=1) == drawn(log, seed=1)
-    assert drawn(log, seed=1) != drawn(log, seed=2)
+def test_an_epoch_asks_every_label_once(batches: Batches) -> None:
+    labels: NDArray[np.float32] = np.concatenate([batch.labels.ravel() for batch in batches.epoch(0)])
+
+    assert np.count_nonzero(~np.isnan(labels)) == batches.num_asked
+    assert sum(batch.num_asked for batch in batches.epoch(0)) == batches.num_asked
+    assert batches.mean_asked == pytest.approx(BATCH_SIZE, rel=0.1)
 
 
-def test_every_pass_is_shuffled_anew(log: EventLog) -> None:
-    both = drawn(log, seed=1, passes=2)
-    half = len(both) // 2
+def test_batches_have_few_shapes_however_the_rows_divide(batches: Batches) -> None:
+    shapes = [batch.shape for batch in batches.epoch(0)]
 
-    assert both[:half] != both[half:]
-    assert sorted(both[:half]) == sorted(both[half:])
+    assert len(set(shapes)) == 2
+    assert {shape: shapes.count(shape) for shape in shapes} == batches.shapes
+    assert len(shapes) == batches.num_batches
+
+
+def test_no_row_is_padding_alone(batches: Batches) -> None:
+    for batch in batches.epoch(0):
+        assert (batch.tensors["event_ids"][:, 0] > 0).all()
+
+
+def test_seed_and_epoch_decide_the_order(batches: Batches) -> None:
+    assert asked_rows(batches, 0) == asked_rows(batches, 0)
+    assert asked_rows(batches, 0) != asked_rows(batches, 1)
+    assert sorted(map(sorted, asked_rows(batches, 0))) == sorted(map(sorted, asked_rows(batches, 1)))
+
+
+def test_an_epoch_can_be_gone_on_with_from_any_step(batches: Batches) -> None:
+    one, two, *_ = batches.epoch(4)
+    first_two = sum(np.count_nonzero((~np.isnan(batch.labels)).any((1, 2))) for batch in (one, two))
+
+    assert asked_rows(batches, 4, first=2) == asked_rows(batches, 4)[first_two:]

@@ -5,6 +5,7 @@ import pytest
 from pydantic import BaseModel
 
 from training.config import ConfigError, TrainingConfig
+from training.input_config import InputConfig
 
 MINIMAL = """
 name = "churn"
@@ -23,6 +24,13 @@ def options(schema: type[BaseModel]) -> dict[str, object]:
         is_section = isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)
         found |= options(field.annotation) if is_section else {name: field.default}  # type: ignore[arg-type]
     return found
+
+
+def options_of_files() -> dict[str, object]:
+    """Those of every section and table."""
+    # A table for each input; what an input is called has no default.
+    of_inputs = dict.fromkeys(InputConfig.model_fields)
+    return {name: default for name, default in (of_inputs | options(TrainingConfig)).items() if name != "inputs"}
 
 
 def read(directory: Path, text: str) -> TrainingConfig:
@@ -100,7 +108,7 @@ def test_a_file_that_is_missing_or_no_toml_is_said_to_be(tmp_path: Path) -> None
 def test_the_readme_has_a_row_for_every_option_with_its_default() -> None:
     rows = dict(re.findall(r"^\|.*?`(\w+)` \| `?([^|`]+)`? \|", README, re.MULTILINE))
 
-    expected = options(TrainingConfig)
+    expected = options_of_files()
 
     assert rows.keys() >= expected.keys()
     plain = {name: default for name, default in expected.items() if isinstance(default, int | float | str)}

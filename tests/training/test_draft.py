@@ -6,9 +6,12 @@ import pytest
 from models.repository import Artifact
 from training.draft import default_max_elapsed_minutes
 from training.eventlog import EventLog
+from training.samples import LIFT_SHARES
 from training.splits import Split
 
 METRICS = {"roc_auc_weighted", "roc_auc_pooled", "average_precision", "brier", "expected_calibration_error"}
+METRICS |= LIFT_SHARES.keys()
+MODELS = ("network", "gradient_boosting", "logistic_regression")
 
 
 def test_the_evaluation_is_that_of_the_test_period(artifact: Artifact, split: Split) -> None:
@@ -19,7 +22,7 @@ def test_the_evaluation_is_that_of_the_test_period(artifact: Artifact, split: Sp
     assert evaluation.num_sequences == split.test.num_sequences
     assert evaluation.num_prefixes == split.test.num_events
     figures = {(metric.model, metric.name) for metric in evaluation.metrics}
-    assert figures == {(model, name) for model in ("network", "gradient_boosting") for name in METRICS}
+    assert figures == {(model, name) for model in MODELS for name in METRICS}
 
 
 def test_the_contract_of_the_artifact_is_that_of_the_configuration(artifact: Artifact) -> None:

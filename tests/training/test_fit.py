@@ -1,13 +1,21 @@
+import shutil
+from pathlib import Path
+
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
+from sklearn.metrics import roc_auc_score
 
 from models.sequences import Vocabulary
-from training.config import FitConfig, TrainingConfig
-from training.evaluation import roc_auc_by_length
-from training.fit import VALIDATION_METRIC, FitError, FitResult, _ValidationRanking, fit_network
+from training.checkpoints import CHECKPOINT_FILE, Checkpoints
+from training.config import FitConfig, Histories, TrainingConfig
+from training.eventlog import EventLog
+from training.fit import VALIDATION_METRIC, FitError, FitResult, fit_network
 from training.losses import network_losses
+from training.metrics import weighted_roc_auc
 from training.network import build_network
+from training.network_config import NetworkConfig
 from training.prefixes import cut_prefixes
 from training.scoring import score
 from training.splits import Split
@@ -16,54 +24,67 @@ VOCABULARY = Vocabulary(["login", "pay", "browse", "refund"])
 
 
 class Recorder(keras.callbacks.Callback):
-    def __init__(self) -> None:
+    def __init__(self, last: int | None = None) -> None:
         super().__init__()
         self.rankings: list[float] = []
+        self._last = last
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         assert logs is not None
         self.rankings.append(logs[VALIDATION_METRIC])
+        self.model.stop_training = epoch + 1 == self._last
 
 
-def fit(split: Split, config: TrainingConfig, how: FitConfig) -> tuple[keras.Model, FitResult, list[float]]:
+def fit(
+    split: Split,
+    config: TrainingConfig,
+    how: FitConfig,
+    recorder: Recorder,
+    *,
+    is_per_event: bool = True,
+    histories: Histories = "every_event",
+) -> tuple[keras.Model, FitResult]:
     keras.utils.set_random_seed(5)
-    network = build_network(config.network, VOCABULARY.size, unknown_rate=0.02)
-    recorder = Recorder()
+    network = build_network(config.network, VOCABULARY.size, unknown_rate=0.02, is_per_event=is_per_event)
     result = fit_network(
         network,
-        cut_prefixes(split.fit),
-        cut_prefixes(split.validation),
+        cut_prefixes(split.fit, histories=histories),
+        cut_prefixes(split.validation, histories=histories),
         vocabulary=VOCABULARY,
         max_events=10,
         config=how,
-        losses=network_losses(config.network, has_all_labels=True),
+        losses=network_losses(config.network),
         seed=5,
         callbacks=[recorder],
     )
-    return network, result, recorder.rankings
+    return network, result
 
 
 @pytest.fixture(scope="module")
 def fitted(split: Split, config: TrainingConfig) -> tuple[keras.Model, FitResult, list[float]]:
-    return fit(split, config, FitConfig(learning_rate=0.03, batch_size=64, max_epochs=40, patience=2))
+    recorder = Recorder()
+    how = FitConfig(learning_rate=0.03, batch_size=64, max_epochs=40, patience=2)
+    return *fit(split, config, how, recorder), recorder.rankings
 
 
 def test_the_network_learns_what_announces_the_label(fitted: tuple[keras.Model, FitResult, list[float]]) -> None:
     _, result, _ = fitted
 
     assert result.validation_roc_auc_weighted > 0.6
+    assert result.epochs[-1].loss < result.epochs[0].loss
 
 
 def test_the_best_epoch_is_kept(fitted: tuple[keras.Model, FitResult, list[float]], split: Split) -> None:
     network, result, rankings = fitted
 
     assert result.num_epochs == len(rankings)
+    assert [figures.validation_roc_auc_weighted for figures in result.epochs] == rankings
     assert result.validation_roc_auc_weighted == max(rankings) == rankings[result.best_epoch - 1]
     validation = cut_prefixes(split.validation)
     risks = score(network, validation, VOCABULARY, 10).risk
     labels = validation.labels.astype(np.float64)
-    ranking = roc_auc_by_length(labels, risks, np.ones((1, len(risks))), validation.lengths)[0]
-    assert ranking == result.validation_roc_auc_weighted
+    ranking = weighted_roc_auc(labels, risks, np.ones((1, len(risks))), validation.lengths)[0]
+    assert ranking == pytest.approx(result.validation_roc_auc_weighted, abs=1e-3)
 
 
 def test_it_stops_when_validation_no_longer_improves(fitted: tuple[keras.Model, FitResult, list[float]]) -> None:
@@ -73,11 +94,80 @@ def test_it_stops_when_validation_no_longer_improves(fitted: tuple[keras.Model, 
     assert max(rankings[-2:]) <= result.validation_roc_auc_weighted
 
 
-def test_weights_that_went_astray_end_the_fit(split: Split, config: TrainingConfig) -> None:
-    network = build_network(config.network, VOCABULARY.size, unknown_rate=0.0)
-    network.set_weights([np.full_like(weight, np.nan) for weight in network.get_weights()])
-    after_epoch = _ValidationRanking(cut_prefixes(split.validation), VOCABULARY, max_events=10)
-    after_epoch.set_model(network)
+def test_a_network_that_answers_once_a_row_learns_whole_histories_too_until_a_callback_stops_it(
+    split: Split, config: TrainingConfig
+) -> None:
+    how = FitConfig(learning_rate=0.03, batch_size=32, max_epochs=40, patience=30)
 
-    with pytest.raises(FitError, match=r"finite scores after epoch 3.*Lower fit\.learning_rate"):
-        after_epoch.on_epoch_end(2, {})
+    network, result = fit(split, config, how, Recorder(last=4), is_per_event=False, histories="whole")
+
+    assert result.num_epochs == 4
+    assert result.epochs[-1].loss < result.epochs[0].loss
+    # Hardly two whole histories are equally long: they are ranked with each other, whatever their length.
+    validation = cut_prefixes(split.validation, histories="whole")
+    ranking = roc_auc_score(validation.labels, score(network, validation, VOCABULARY, 10).risk)
+    assert result.validation_roc_auc_weighted == pytest.approx(ranking, abs=1e-3)
+
+
+def test_weights_that_went_astray_end_the_fit(split: Split, config: TrainingConfig) -> None:
+    with pytest.raises(FitError, match=r"finite scores after epoch 1.*Lower fit\.learning_rate"):
+        fit(split, config, FitConfig(learning_rate=1e30, batch_size=64), Recorder())
+
+
+class CopiedAfter(keras.callbacks.Callback):
+    """Counts steps, and copies the checkpoint there is after so many: what a kill at that moment would leave behind."""
+
+    def __init__(self, steps: int = 0, checkpoint: Path | None = None, to: Path | None = None) -> None:
+        super().__init__()
+        self.num_steps = 0
+        self._steps = steps
+        self._checkpoint = checkpoint
+        self._to = to
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
+        self.num_steps += 1
+        if self.num_steps == self._steps and self._checkpoint and self._to:
+            shutil.copy(self._checkpoint, self._to)
+
+
+def fit_with_dropout(log: EventLog, directory: Path, counter: CopiedAfter) -> tuple[FitResult, keras.Model, Recorder]:
+    """A small fit with checkpoints in `directory`; `tests.proofs.prove_resume` kills real ones, with every dropout."""
+    tf.config.experimental.enable_op_determinism()
+    keras.utils.set_random_seed(5)
+    config = NetworkConfig(embedding_width=4, feature_dropout=0.1, recurrent_dropout=0.1, lstm_units=6, dense_units=4)
+    network, recorder = build_network(config, VOCABULARY.size, unknown_rate=0.1, is_per_event=True), Recorder()
+    result = fit_network(
+        network,
+        cut_prefixes(log.sequences(0, 40)),
+        cut_prefixes(log.sequences(40, 60)),
+        vocabulary=VOCABULARY,
+        max_events=10,
+        config=FitConfig(learning_rate=0.01, batch_size=16, max_epochs=2, checkpoint_steps=2),
+        losses=network_losses(config),
+        seed=5,
+        callbacks=[counter, recorder],
+        checkpoints=Checkpoints(directory),
+    )
+    return result, network, recorder
+
+
+def test_a_fit_killed_in_the_middle_of_an_epoch_ends_as_if_it_had_not_been(log: EventLog, tmp_path: Path) -> None:
+    directories = {name: tmp_path / name for name in ("undisturbed", "killed")}
+    for directory in directories.values():
+        directory.mkdir()
+    batches_an_epoch = 9
+    killer = CopiedAfter(batches_an_epoch + 5, directories["undisturbed"] / CHECKPOINT_FILE, directories["killed"])
+    counter = CopiedAfter()
+
+    expected, undisturbed, _ = fit_with_dropout(log, directories["undisturbed"], killer)
+    result, network, recorder = fit_with_dropout(log, directories["killed"], counter)
+
+    # The last checkpoint but the end's was made after step 4 of the second epoch.
+    assert (killer.num_steps, counter.num_steps) == (2 * batches_an_epoch, batches_an_epoch - 4)
+    assert [(one.loss, one.validation_roc_auc_weighted) for one in result.epochs] == [
+        (one.loss, one.validation_roc_auc_weighted) for one in expected.epochs
+    ]
+    assert (result.num_epochs, result.best_epoch) == (expected.num_epochs, expected.best_epoch)
+    assert len(recorder.rankings) == result.num_epochs == 2
+    for one, other in zip(network.get_weights(), undisturbed.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)

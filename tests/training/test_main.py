@@ -25,7 +25,7 @@ def test_training_twice_publishes_two_versions_with_the_same_figures(
 def test_a_run_shows_its_figures_its_version_and_how_to_serve_it(two_runs: tuple[Run, Run]) -> None:
     output = two_runs[1].output
 
-    assert "roc_auc_weighted" in output
+    assert "weighted ROC AUC" in output
     assert "Published refunds version 2" in output
     assert "SEQRISK_MODEL=refunds make serve" in output
 

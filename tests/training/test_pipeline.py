@@ -9,7 +9,7 @@ from rich.console import Console
 
 from models.repository import Artifact, Repository
 from models.sequences import Vocabulary
-from training import pipeline
+from training import pipeline, risk_network
 from training.calibration import Platt
 from training.config import TrainingConfig
 from training.export import write_saved_model
@@ -17,6 +17,7 @@ from training.fit import FitResult
 from training.gate import GateError
 from training.prefixes import Prefixes, cut_prefixes
 from training.splits import Split
+from training.verdict import WorseThanAggregatesError
 
 
 def test_the_artifact_scores_the_test_period_as_its_manifest_says(artifact: Artifact, split: Split) -> None:
@@ -40,13 +41,26 @@ def test_nothing_is_published_when_the_gate_refuses(
 
     monkeypatch.setattr(pipeline, "write_saved_model", write_another)
     # An untrained network is exported like any other.
-    monkeypatch.setattr(pipeline, "fit_network", lambda *_arguments, **_options: FitResult(1, 1, 0.5))
+    monkeypatch.setattr(risk_network, "fit_network", lambda *_arguments, **_options: FitResult(1, 1, 0.5))
 
     with pytest.raises(GateError, match="nothing was published: Expected the risk of the reloaded model"):
-        pipeline.train_and_publish(config, workplace, Repository(tmp_path), Console(file=StringIO()))
+        pipeline.train_and_publish(
+            config, workplace, Repository(tmp_path), Console(file=StringIO()), publishes_worse=True
+        )
 
     assert Repository(tmp_path).names() == []
     assert list(tmp_path.rglob("*")) == [tmp_path / "refunds"]
+
+
+def test_a_network_that_boosting_beats_is_not_published_unless_asked_for(
+    config: TrainingConfig, workplace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(risk_network, "fit_network", lambda *_arguments, **_options: FitResult(1, 1, 0.5))
+
+    with pytest.raises(WorseThanAggregatesError, match="Nothing was published"):
+        pipeline.train_and_publish(config, workplace, Repository(tmp_path), Console(file=StringIO()))
+
+    assert Repository(tmp_path).names() == []
 
 
 def test_a_run_that_asks_between_events_publishes_a_model_that_may_be_asked_there(
@@ -58,7 +72,7 @@ def test_a_run_that_asks_between_events_publishes_a_model_that_may_be_asked_ther
         asked.append(training)
         return FitResult(1, 1, 0.5)
 
-    monkeypatch.setattr(pipeline, "fit_network", leave_untrained)
+    monkeypatch.setattr(risk_network, "fit_network", leave_untrained)
     config = config.model_copy(
         update={
             "network": config.network.model_copy(update={"time": "log_elapsed"}),
@@ -66,7 +80,9 @@ def test_a_run_that_asks_between_events_publishes_a_model_that_may_be_asked_ther
         }
     )
 
-    published = pipeline.train_and_publish(config, workplace, Repository(tmp_path), Console(file=StringIO()))
+    published = pipeline.train_and_publish(
+        config, workplace, Repository(tmp_path), Console(file=StringIO()), publishes_worse=True
+    )
 
     assert published.manifest.scores_between_events
     (training,) = asked

@@ -1,12 +1,14 @@
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
-from models.sequences import Vocabulary, encode
+from models.sequences import EncodedBatch, Vocabulary, encode
 from training.config import DataConfig
 from training.eventlog import EventLog, EventLogError, read_event_log
 from training.prefixes import Prefixes, cut_prefixes, longest_scored_prefix
@@ -152,13 +154,13 @@ def test_changing_the_future_changes_no_prefix_of_the_past(seed: int) -> None:
 
     assert honest.labels.tolist() == tempted.labels.tolist()
     for one, other in zip(
-        vars_of(honest.encoded(vocabulary, 10)), vars_of(tempted.encoded(vocabulary, 10)), strict=True
+        arrays_of(honest.encoded(vocabulary, 10)), arrays_of(tempted.encoded(vocabulary, 10)), strict=True
     ):
-        assert one == other
+        assert one.tolist() == other.tolist()
 
 
-def vars_of(encoded: object) -> list[object]:
-    return [getattr(encoded, name).tolist() for name in encoded.__slots__]  # type: ignore[attr-defined]
+def arrays_of(encoded: EncodedBatch) -> list[NDArray[Any]]:
+    return [*encoded.tensors.values(), encoded.events_used, encoded.events_truncated, encoded.unknown_events]
 
 
 @given(seed=seeds, max_events=st.integers(1, 7))
@@ -171,10 +173,8 @@ def test_prefixes_encode_as_the_one_encoder_encodes_their_histories(seed: int, m
     encoded = prefixes.encoded(vocabulary, max_events)
 
     expected = encode([types for types, _ in histories], [minutes for _, minutes in histories], vocabulary, max_events)
-    assert vars_of(encoded) == vars_of(expected)
-    assert [getattr(encoded, name).dtype for name in encoded.__slots__] == [
-        getattr(expected, name).dtype for name in expected.__slots__
-    ]
+    assert [array.tolist() for array in arrays_of(encoded)] == [array.tolist() for array in arrays_of(expected)]
+    assert [array.dtype for array in arrays_of(encoded)] == [array.dtype for array in arrays_of(expected)]
 
 
 def test_between_events_the_same_history_is_older() -> None:
@@ -218,6 +218,13 @@ def test_whole_histories_are_one_a_sequence_and_never_cut_short() -> None:
 
     assert prefixes.lengths.tolist() == [3, 1]
     assert prefixes.labels.tolist() == [1, 0]
+
+
+def test_histories_are_ranked_within_their_length_and_whole_ones_with_each_other() -> None:
+    chosen = np.array([1, 0])
+
+    assert cut_prefixes(two_sequences()).take(chosen).strata.tolist() == [2, 1]
+    assert cut_prefixes(two_sequences(), histories="whole").take(chosen).strata.tolist() == [0, 0]
 
 
 def test_a_horizon_longer_than_the_log_leaves_nothing_to_ask() -> None:

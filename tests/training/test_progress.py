@@ -3,9 +3,8 @@ from io import StringIO
 import pytest
 from rich.console import Console
 
-from training.evaluation import Comparison, Interval
 from training.fit import VALIDATION_METRIC
-from training.progress import EpochProgress, show_comparison
+from training.progress import EpochProgress, FitsProgress
 
 HIDE_CURSOR, SHOW_CURSOR = "\x1b[?25l", "\x1b[?25h"
 
@@ -30,6 +29,12 @@ def test_a_file_gets_one_plain_line_an_epoch() -> None:
     ]
 
 
+def test_a_long_epoch_tells_a_file_how_far_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("training.progress._SECONDS_BETWEEN_LINES", 0.0)
+
+    assert shown(is_terminal=False).splitlines()[:2] == ["  epoch   1  step 1 of 2", "  epoch   1  step 2 of 2"]
+
+
 def test_a_terminal_gets_a_bar_an_epoch_with_its_result() -> None:
     text = shown(is_terminal=True)
 
@@ -46,13 +51,14 @@ def test_a_fit_that_is_broken_off_gives_the_cursor_back() -> None:
     assert written.getvalue().rfind(SHOW_CURSOR) > written.getvalue().rfind(HIDE_CURSOR) >= 0
 
 
-def test_the_table_fits_a_narrow_terminal_with_every_figure_and_its_interval() -> None:
-    written = StringIO()
-    figures = {"roc_auc_weighted": Interval(0.68, 0.66, 0.70), "expected_calibration_error": Interval(0.05, 0.04, 0.06)}
-    comparison = Comparison({"network": figures, "gradient_boosting": figures}, figures)
+def test_fits_are_lines_in_a_file_and_a_bar_on_a_terminal() -> None:
+    texts = {}
+    for is_terminal in (False, True):
+        written = StringIO()
+        with FitsProgress(Console(file=written, force_terminal=is_terminal, width=120), num_fits=1) as progress:
+            progress.begin("network, seed 1").on_epoch_end(0, {VALIDATION_METRIC: 0.7})
+            progress.end("network, seed 1: 0.712 (3 s)")
+        texts[is_terminal] = written.getvalue()
 
-    show_comparison(Console(file=written, width=80), comparison)
-
-    assert written.getvalue().count("0.660 to 0.700") == 3
-    assert "expected_calibration_error" in written.getvalue()
-    assert "network ranks better" in written.getvalue()
+    assert texts[False].splitlines() == ["  network, seed 1: 0.712 (3 s)"]
+    assert "1/1" in texts[True]

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from training.config import DataConfig, SplitConfig
 from training.eventlog import EventLog, EventLogError, read_event_log
-from training.splits import PARTS, Losses, split_by_time
+from training.splits import PARTS, Losses, _entities, cut_in_two, split_by_time
 
 SAMPLE = Path(__file__).parents[2] / "training" / "sample" / "itsm_sla_breach_6k.csv.gz"
 
@@ -192,3 +192,27 @@ def test_sequences_without_a_common_origin_are_dealt_out_whole_and_always_alike(
 def test_a_column_that_names_no_test_sequence_is_refused_with_its_values() -> None:
     with pytest.raises(EventLogError, match=r"test in data.split_column.*Received: a, b.*split.test_values"):
         split_by_time(by_hand(synthetic(seed=1, num_sequences=30)), SplitConfig())
+
+
+@given(seed=st.integers(0, 10_000), has_common_origin=st.booleans())
+def test_a_part_that_is_cut_again_keeps_the_rules(seed: int, has_common_origin: bool) -> None:
+    entities = np.array([f"e{number}" for number in np.random.default_rng(seed).integers(0, 30, 40)], object)
+    log = replace(synthetic(seed, 40), entities=entities, has_common_origin=has_common_origin)
+    try:
+        earlier, later = cut_in_two(log, 0.25, SplitConfig())
+    except EventLogError:
+        assume(False)
+
+    assert later.num_sequences == 10
+    assert not set(earlier.sequence_ids) & set(later.sequence_ids)
+    assert not _entities(earlier) & _entities(later)
+    assert not has_common_origin or earlier.times_microseconds.max() < later.times_microseconds.min()
+    kept, _ = cut_in_two(log, 0.25, SplitConfig(overlap="keep"))
+    assert kept.num_sequences == 30
+
+
+def test_a_part_cut_again_needs_both_labels_on_both_sides() -> None:
+    log = replace(synthetic(seed=1, num_sequences=40), labels=(np.arange(40) < 30).astype(np.int8))
+
+    with pytest.raises(EventLogError, match="both classes in the earlier part"):
+        cut_in_two(log, 0.25, SplitConfig())

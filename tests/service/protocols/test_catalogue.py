@@ -33,6 +33,11 @@ def test_the_served_model_is_listed(client: httpx.Client) -> None:
     assert [model.name for model in listed.models] == ["tiny"]
 
 
+def test_the_words_of_its_path_come_in_any_case_and_the_name_in_its_own(client: httpx.Client) -> None:
+    assert client.get("/V1/Models/tiny").json() == client.get("/v1/models/tiny").json()
+    assert client.get("/v1/models/TINY").status_code == 404
+
+
 def test_another_model_is_unknown(client: httpx.Client) -> None:
     answer = client.get("/v1/models/other")
 

@@ -1,6 +1,7 @@
 """The Open Inference Protocol over gRPC: an unmodified client against a running server."""
 
 import asyncio
+import pickle
 import re
 import signal
 import socket
@@ -8,8 +9,9 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import grpc
 import httpx
@@ -24,7 +26,7 @@ from service.intake import Intake
 from service.lifecycle import Lifecycle
 from service.lineup import LineUp
 from service.metrics import Metrics
-from service.protocols.open_inference_grpc import GrpcServer
+from service.protocols.open_inference_grpc import GrpcServer, max_calls
 from service.reader import Reader
 from service.scoring import Scoring
 from service.settings import Settings
@@ -244,18 +246,16 @@ def test_it_is_not_ready_before_the_model_is_and_stops_with_the_process(
 class Held:
     """A service within this process whose model waits to be let go."""
 
-    def __init__(self, repository: Path) -> None:
+    def __init__(self, repository: Path, reader: Reader | None = None) -> None:
         settings = Settings(model="tiny", grpc_port=0)
         metrics, lifecycle = Metrics(), Lifecycle()
         self.lineup, self.num_calls = LineUp(settings, metrics), 0
         self.is_running, self.may_run = threading.Event(), threading.Event()
         manifest = Repository(repository).open("tiny").manifest
         self.model = self.lineup._champion = live_model(manifest, version=1, before=self._hold)
-        intake = Intake(settings.max_waiting_bytes, settings.max_turn_seconds, lambda: False)
-        scoring = Scoring(settings, self.lineup, metrics, intake, Reader())
-        self.server = GrpcServer(
-            settings, self.lineup, metrics=metrics, intake=intake, lifecycle=lifecycle, scoring=scoring
-        )
+        self.intake = intake = Intake(settings.max_waiting_bytes, settings.max_turn_seconds, lambda: False)
+        scoring = Scoring(settings, self.lineup, metrics, intake, reader or Reader())
+        self.server = GrpcServer(settings, self.lineup, metrics=metrics, lifecycle=lifecycle, scoring=scoring)
 
     def _hold(self) -> None:
         self.num_calls += 1
@@ -280,6 +280,51 @@ def test_what_was_accepted_is_answered_before_the_end(repository: Path) -> None:
         return answer
 
     assert list(asyncio.run(stop_meanwhile()).outputs[0].shape) == [2]
+
+
+class ReaderHere(Reader):
+    """Reads in this process what could be read in another, and looks at what counts as waiting meanwhile."""
+
+    held: Held
+    waiting_bytes = 0
+
+    async def call(self, function: Callable[..., Any], *arguments: object) -> Any:  # noqa: ANN401
+        self.waiting_bytes = self.held.intake.waiting_bytes
+        function, *given = pickle.loads(pickle.dumps((function, *arguments)))
+        return pickle.loads(pickle.dumps(function(*given)))
+
+
+def test_a_large_message_is_counted_and_read_elsewhere_and_no_message_is_an_error(repository: Path) -> None:
+    request = service_pb2.ModelInferRequest(model_name="tiny")
+    request.inputs.add(name="event_ids", datatype="INT32", shape=[20, 1_000]).contents.int_contents.extend([2] * 20_000)
+    minutes = request.inputs.add(name="elapsed_minutes", datatype="FP64", shape=[20, 1_000])
+    minutes.contents.fp64_contents.extend([0.0] * 20_000)
+    reader = ReaderHere()
+
+    async def ask() -> tuple[service_pb2.ModelInferResponse, grpc.StatusCode]:
+        held = reader.held = Held(repository, reader)
+        held.may_run.set()
+        await held.server.start()
+        async with grpc.aio.insecure_channel(f"127.0.0.1:{held.server.port}") as channel:
+            answer = await service_pb2_grpc.GRPCInferenceServiceStub(channel).ModelInfer(request)
+            with pytest.raises(grpc.RpcError) as refusal:
+                await channel.unary_unary("/inference.GRPCInferenceService/ModelInfer")(b"\x0a\x04tiny\x2a\x01\xff")
+        await held.server.stop()
+        await held.model.drain()
+        return answer, refusal.value.code()
+
+    answer, code = asyncio.run(ask())
+    assert list(answer.outputs[0].shape) == [20]
+    assert reader.waiting_bytes == request.ByteSize()
+    assert reader.held.intake.waiting_bytes == 0
+    assert code == grpc.StatusCode.INVALID_ARGUMENT
+
+
+def test_as_many_calls_are_let_in_as_memory_allows_for() -> None:
+    chosen = {"max_waiting_bytes": 40_000_000, "max_body_bytes": 4_000_000}
+
+    assert max_calls(Settings.model_validate(chosen)) == 10 + 128
+    assert max_calls(Settings.model_validate({**chosen, "max_sequences": 20, "max_waiting_sequences": 20})) == 20
 
 
 def test_whose_time_has_run_out_never_reaches_the_model(repository: Path) -> None:

@@ -144,6 +144,14 @@ def test_the_index_takes_an_empty_body_or_what_is_documented(client: httpx.Clien
         ErrorAnswer.model_validate_json(answer.content, strict=True, extra="forbid")
 
 
+def test_a_body_too_large_for_the_index_is_told_what_the_index_takes(client: httpx.Client) -> None:
+    answer = client.post("/v2/repository/index", content=b" " * 1_001)
+
+    refusal = ErrorAnswer.model_validate_json(answer.content, strict=True, extra="forbid")
+    assert (answer.status_code, answer.headers["connection"]) == (413, "close")
+    assert "an object with `ready`" in refusal.error
+
+
 def test_versions_are_asked_for_by_number_and_listed_by_what_they_do(shelf: Path, start_service: StartService) -> None:
     service = start_service(
         SEQRISK_REPOSITORY=str(shelf.parent),

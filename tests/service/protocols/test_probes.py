@@ -1,4 +1,5 @@
 import asyncio
+import threading
 from pathlib import Path
 
 import httpx
@@ -71,6 +72,22 @@ def test_metrics_are_there_for_who_asks_for_a_version_that_is_none(
 
     assert answer.status_code == 200
     assert "seqrisk_model_ready 1.0" in answer.text
+
+
+def test_the_loop_turns_while_metrics_are_written() -> None:
+    metrics, settings = Metrics(), Settings()
+    app = create_app(settings, LineUp(settings, metrics), metrics, Lifecycle())
+    turned = threading.Event()
+    # Written once the loop has turned: on the loop itself, it would not.
+    metrics.waiting_bytes.set_function(lambda: float(turned.wait(30)))
+
+    async def ask() -> str:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://service") as client:
+            asking = asyncio.create_task(client.get("/metrics"))
+            asyncio.get_running_loop().call_later(0.05, turned.set)
+            return (await asking).text
+
+    assert "seqrisk_waiting_bytes 1.0" in asyncio.run(ask())
 
 
 def test_the_port_is_open_while_the_model_loads(start_service: StartService, repository: Path) -> None:

@@ -1,0 +1,43 @@
+import asyncio
+from http import HTTPStatus
+
+import grpc
+import pytest
+
+from service.errors import ConcurrencyLimitedError, MissingKeyError, ModelFaultError, ServiceError
+from service.protocols.grpc_refusals import refuse
+
+
+class Context:
+    """Keeps what it is told to abort with."""
+
+    def __init__(self) -> None:
+        self.aborted: tuple[object, ...] = ()
+
+    async def abort(self, *arguments: object) -> None:
+        self.aborted = arguments
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "trailers"),
+    [
+        (MissingKeyError("No key."), grpc.StatusCode.UNAUTHENTICATED, ()),
+        (ConcurrencyLimitedError("Wait."), grpc.StatusCode.RESOURCE_EXHAUSTED, (("grpc-retry-pushback-ms", "1000"),)),
+        (ModelFaultError("Broken."), grpc.StatusCode.INTERNAL, ()),
+    ],
+)
+def test_an_error_has_its_code_and_says_when_to_try_again(
+    error: ServiceError, code: grpc.StatusCode, trailers: tuple[object, ...]
+) -> None:
+    context = Context()
+    asyncio.run(refuse(context, error))
+
+    assert context.aborted == (code, error.message, trailers)
+
+
+def test_a_long_message_is_cut() -> None:
+    context = Context()
+    asyncio.run(refuse(context, ServiceError("x" * 5_000)))
+
+    assert context.aborted[1] == "x" * 1_000
+    assert ServiceError.status == HTTPStatus.INTERNAL_SERVER_ERROR

@@ -1,0 +1,16 @@
+from training.config import TrainingConfig
+from training.eventlog import EventLog
+from training.parts import cut_parts
+from training.splits import Split
+
+
+def test_every_part_becomes_histories_no_longer_than_the_training_period_suggests(
+    log: EventLog, split: Split, config: TrainingConfig
+) -> None:
+    limited = config.model_copy(update={"evaluation": config.evaluation.model_copy(update={"longest_prefix": 3})})
+
+    parts = cut_parts(log, split, limited)
+
+    assert parts.training.lengths.max() == split.fit.lengths.max() > 3
+    assert [part.lengths.max() for part in (parts.validation, parts.calibration, parts.test)] == [3, 3, 3]
+    assert set(parts.vocabulary.event_types) <= set(split.fit.event_types)

@@ -1,0 +1,78 @@
+import keras
+import numpy as np
+import pytest
+from keras import ops
+from numpy.typing import NDArray
+
+from training.batches import Batch
+from training.losses import BinaryCrossentropy
+from training.train_step import TrainStep
+
+WIDTH = 2
+WEIGHTS = {"risk": 1.0, "auxiliary_risk": 0.2}
+MEAN_ASKED = 4.0
+BATCH = Batch(
+    {"event_ids": np.array([[1, 2], [3, 0], [2, 2]], np.int32)}, np.array([[1.0], [0.0], [np.nan]], np.float32)
+)
+
+
+def linear_network() -> keras.Model:
+    """Logits that are a weighted sum of ids: its gradients are known by hand."""
+    event_ids = keras.Input((WIDTH,), dtype="int32", name="event_ids")
+    numbers = ops.cast(event_ids, "float32")
+    outputs = {name: keras.layers.Dense(1, use_bias=False, name=name)(numbers) for name in WEIGHTS}
+    network = keras.Model({"event_ids": event_ids}, outputs)
+    network.set_weights([np.array([[0.3], [-0.2]]), np.array([[-0.1], [0.4]])])
+    return network
+
+
+def step_of(network: keras.Model, *outputs: str) -> TrainStep:
+    """Descends by the gradient itself."""
+    optimizer = keras.optimizers.SGD(learning_rate=1.0)
+    optimizer.build(network.trainable_variables)
+    return TrainStep(network, optimizer, {name: BinaryCrossentropy((1.0,)) for name in outputs}, WEIGHTS, MEAN_ASKED)
+
+
+def by_hand(kernel: NDArray[np.float32]) -> tuple[float, NDArray[np.float64]]:
+    """Cross-entropy of the two known labels over the labels asked on average, and its gradient."""
+    ids, labels = BATCH.tensors["event_ids"][:2].astype(np.float64), BATCH.labels[:2]
+    logits = ids @ kernel
+    loss = np.sum(np.logaddexp(0, logits) - labels * logits) / MEAN_ASKED
+    return float(loss), ids.T @ (1 / (1 + np.exp(-logits)) - labels) / MEAN_ASKED
+
+
+@pytest.mark.parametrize("is_compiled", [False, True])
+def test_a_step_descends_the_sum_of_known_labels_losses_over_the_labels_asked_on_average(
+    is_compiled: bool,
+) -> None:
+    network = linear_network()
+    step = step_of(network, *WEIGHTS)
+    if is_compiled:
+        step.compile(BATCH.shape)
+    before = {name: network.get_layer(name).get_weights()[0] for name in WEIGHTS}
+
+    loss = step(BATCH)
+
+    expected = {name: by_hand(kernel) for name, kernel in before.items()}
+    assert float(loss) == pytest.approx(sum(WEIGHTS[name] * of_output for name, (of_output, _) in expected.items()))
+    for name, (_, gradient) in expected.items():
+        after = network.get_layer(name).get_weights()[0]
+        np.testing.assert_allclose(after, before[name] - WEIGHTS[name] * gradient, rtol=1e-5)
+
+
+def test_a_head_without_a_loss_stays_where_it_is() -> None:
+    network = linear_network()
+    before = network.get_layer("auxiliary_risk").get_weights()[0]
+
+    step_of(network, "risk")(BATCH)
+
+    assert np.array_equal(network.get_layer("auxiliary_risk").get_weights()[0], before)
+
+
+def test_a_network_with_a_kernel_that_xla_does_not_know_is_not_compiled() -> None:
+    network = linear_network()
+    assert step_of(network, *WEIGHTS).can_be_compiled
+
+    network.get_layer("risk").supports_jit = False
+
+    assert not step_of(network, *WEIGHTS).can_be_compiled

@@ -1,0 +1,90 @@
+"""The risk network: a network fitted, calibrated, and ready to be measured or exported."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from models.sequences import Vocabulary
+from training.calibration import Platt, fit_platt
+from training.checkpoints import Checkpoints
+from training.config import TrainingConfig
+from training.export import portable_copy
+from training.fit import FitResult, fit_network
+from training.losses import network_losses
+from training.network import build_network
+from training.parts import Parts
+from training.prefixes import Prefixes
+from training.scoring import score
+
+
+@dataclass(frozen=True, slots=True)
+class RiskNetwork:
+    """A trained network with its calibration.
+
+    Attributes:
+        network: The copy that is exported.
+        platt: Calibration of its main output.
+        fit: How the fit went.
+    """
+
+    network: keras.Model
+    platt: Platt
+    fit: FitResult
+    _vocabulary: Vocabulary
+    _max_events: int
+
+    def risks(self, prefixes: Prefixes) -> NDArray[np.float64]:
+        """Calibrated risks, float64 (prefix,)."""
+        return self.platt.risks(score(self.network, prefixes, self._vocabulary, self._max_events).risk)
+
+
+def fit_risk_network(
+    config: TrainingConfig,
+    parts: Parts,
+    *,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+    checkpoints: Checkpoints | None = None,
+    has_shared_rows: bool = True,
+) -> RiskNetwork:
+    """Build, fit and calibrate the network of `config`.
+
+    Args:
+        config: Which network, and how it is fitted.
+        parts: What it learns from.
+        callbacks: What is told of the fit's epochs.
+        checkpoints: Where the fit's state is kept, and found if the run was killed.
+        has_shared_rows: Whether the prefixes of a sequence are the beginnings of one history: then one pass over it
+            teaches them all, if the network is causal.
+
+    Raises:
+        FitError: The network cannot be fitted as configured.
+        CheckpointError: The checkpoint is of another run, or cannot be read or written.
+    """
+    keras.utils.set_random_seed(config.seed)
+    vocabulary, max_events = parts.vocabulary, config.serving.max_events
+    network = build_network(
+        config.network,
+        vocabulary.size,
+        config.vocabulary.unknown_rate,
+        parts.further,
+        is_per_event=has_shared_rows and config.network.is_causal,
+    )
+    fitted = fit_network(
+        network,
+        parts.training,
+        parts.validation,
+        vocabulary=vocabulary,
+        max_events=max_events,
+        config=config.fit,
+        losses=network_losses(config.network),
+        seed=config.seed,
+        callbacks=callbacks,
+        checkpoints=checkpoints,
+    )
+    # From here on the network that is measured is the one that is exported.
+    portable = portable_copy(network, config, vocabulary.size, parts.further)
+    platt = fit_platt(score(portable, parts.calibration, vocabulary, max_events).risk, parts.calibration.labels)
+    return RiskNetwork(portable, platt, fitted, vocabulary, max_events)

@@ -1,0 +1,82 @@
+"""The training step: one batch in, the network's weights a step further."""
+
+from collections.abc import Callable, Mapping
+
+import keras
+import tensorflow as tf
+
+from training.batches import Batch
+
+Shape = tuple[int, int]
+
+
+class TrainStep:
+    """Descends the loss of batches.
+
+    Every label counts equally, however many a batch holds: with m labels asked a step on average, a batch's loss is the
+    sum of its labels' losses divided by m.
+
+    Shapes that are worth it are compiled by XLA, each once; the others share one graph.
+
+    Args:
+        network: What is trained.
+        optimizer: Built for the network's trainable variables.
+        losses: Of `network_losses`: means over the labels that are known.
+        loss_weights: Of each.
+        mean_asked: m.
+    """
+
+    def __init__(
+        self,
+        network: keras.Model,
+        optimizer: keras.Optimizer,
+        losses: Mapping[str, keras.losses.Loss],
+        loss_weights: Mapping[str, float],
+        mean_asked: float,
+    ) -> None:
+        self._network = network
+        self._optimizer = optimizer
+        self._losses = losses
+        self._loss_weights = loss_weights
+        self._mean_asked = mean_asked
+        inputs = {name: tf.TensorSpec(tensor.shape, tensor.dtype) for name, tensor in network.input.items()}
+        labels = tf.TensorSpec(network.output["risk"].shape, tf.float32)
+        self._graph = tf.function(self._gradients, input_signature=[inputs, labels, tf.TensorSpec((), tf.float32)])
+        self._compiled: dict[Shape, Callable[..., tuple[tf.Tensor, list[tf.Tensor]]]] = {}
+        self._apply = tf.function(self._descend)
+
+    @property
+    def can_be_compiled(self) -> bool:
+        """Whether XLA knows all of the network; on a GPU it does not know the cuDNN kernel, which is as fast."""
+        return all(layer.supports_jit for layer in self._network.layers)
+
+    def compile(self, shape: Shape) -> None:
+        """Have batches of `shape` compiled, at the first of them."""
+        self._compiled[shape] = tf.function(self._gradients, jit_compile=True)
+        # Knows no shape: compiled once.
+        self._apply = tf.function(self._descend, jit_compile=True)
+
+    def __call__(self, batch: Batch) -> tf.Tensor:
+        """Descend, and give the loss before the step, float32 ()."""
+        share = tf.constant(batch.num_asked / self._mean_asked, tf.float32)
+        loss, gradients = self._compiled.get(batch.shape, self._graph)(batch.tensors, batch.labels, share)
+        self._apply(gradients)
+        return loss
+
+    def _gradients(
+        self, tensors: dict[str, tf.Tensor], labels: tf.Tensor, share: tf.Tensor
+    ) -> tuple[tf.Tensor, list[tf.Tensor]]:
+        with tf.GradientTape() as tape:
+            outputs = self._network(tensors, training=True)
+            losses = [self._loss_weights[name] * loss(labels, outputs[name]) for name, loss in self._losses.items()]
+            loss = share * tf.add_n(losses)
+        # A head without a loss, as of a target that is not given, stays where it is; TensorFlow makes no such zeros for
+        # Keras' own variables.
+        unused = tf.UnconnectedGradients.ZERO
+        variables = [variable.value for variable in self._network.trainable_variables]
+        gradients = tape.gradient(loss, variables, unconnected_gradients=unused)
+        # An embedding's would be slices, one a place, whose norm is not that of their sum.
+        return loss, [tf.convert_to_tensor(gradient) for gradient in gradients]
+
+    def _descend(self, gradients: list[tf.Tensor]) -> None:
+        self._optimizer.apply(gradients, self._network.trainable_variables)
