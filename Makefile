@@ -7,6 +7,8 @@ PYTHON := $(VENV)/bin/python
 CONFIG ?= training/sample/sla_breach.toml
 DATA ?= training/sample
 LOCKS := deploy/locks
+# Tests of one file share what is dear to make, so they stay together.
+SIDE_BY_SIDE := --numprocesses 2 --dist loadfile
 POLICIES := .cache/policies
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
 VARIANT ?= cpu
@@ -25,7 +27,7 @@ serve: $(VENV)/service ## Serve the default model on 127.0.0.1:8080 (SEQRISK_POR
 	@exec $(PYTHON) -m service serve
 
 test: $(VENV)/development ## Run the whole test suite.
-	$(PYTHON) -m pytest
+	$(PYTHON) -m pytest $(SIDE_BY_SIDE)
 
 train: $(VENV)/development ## Train on CONFIG (the embedded sample) and publish the next version.
 	$(PYTHON) -m training train $(CONFIG)
@@ -41,7 +43,7 @@ check: $(VENV)/development ## Lint, types, import contracts, then the suite.
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
-	$(PYTHON) -m pytest
+	$(PYTHON) -m pytest $(SIDE_BY_SIDE)
 
 format: $(VENV)/development ## Rewrite the code in the house format.
 	$(VENV)/bin/ruff check --fix .

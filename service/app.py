@@ -116,11 +116,12 @@ def create_app(
     )
     for router in routers:
         app.include_router(router)
+    if settings.docs:
+        # First: every further route makes the framework begin its document anew.
+        documentation.add_document(app)
     open_inference.document(app)
     tensorflow_serving.document(app)
     openapi.complete(app, settings)
-    if settings.docs:
-        documentation.add_document(app)
     _add_error_handlers(app, refusals)
     direct_routes = [route for router in routers for route in router.routes if isinstance(route, DirectRoute)]
     return Entrance(

@@ -121,8 +121,8 @@ class Engine:
         on_compile: Callable[[], None],
         further_inputs: Sequence[FurtherInput] = (),
     ) -> None:
-        _configure_process(slots, compile_cache_directory)
-        self._device = choose_device(device)
+        self._device = choose_device(device, compile_cache_directory)
+        _configure_process(slots)
         self._buckets = buckets
         self._slots = slots
         self._on_compile = on_compile
@@ -285,12 +285,8 @@ def _blaming_the_artifact() -> Iterator[None]:
         ) from error
 
 
-def _configure_process(slots: int, compile_cache_directory: Path | None) -> None:
+def _configure_process(slots: int) -> None:
     """Set what TensorFlow reads once, when it first does something."""
-    if compile_cache_directory is not None:
-        flag = f"--tf_xla_persistent_cache_directory={compile_cache_directory}"
-        flags = os.environ.get("TF_XLA_FLAGS", "").split()
-        os.environ["TF_XLA_FLAGS"] = " ".join([*(other for other in flags if other != flag), flag])
     # TF32 would round a GPU's products to 10 bits, far beyond the promised 1e-6.
     tf.config.experimental.enable_tensor_float_32_execution(False)
     try:
@@ -301,12 +297,20 @@ def _configure_process(slots: int, compile_cache_directory: Path | None) -> None
         logger.info("TensorFlow was in use before the engine; it keeps the threads it has.")
 
 
-def choose_device(device: Literal["auto", "cpu", "gpu"]) -> str:
+def choose_device(device: Literal["auto", "cpu", "gpu"], compile_cache_directory: Path | None = None) -> str:
     """The device an engine runs on, as TensorFlow calls it; whichever is not chosen is left alone.
+
+    Args:
+        device: As for `Engine`.
+        compile_cache_directory: As for `Engine`; XLA reads it once, when somebody first looks for devices.
 
     Raises:
         DeviceError: `device` is `gpu` and there is none.
     """
+    if compile_cache_directory is not None:
+        flag = f"--tf_xla_persistent_cache_directory={compile_cache_directory}"
+        flags = os.environ.get("TF_XLA_FLAGS", "").split()
+        os.environ["TF_XLA_FLAGS"] = " ".join([*(other for other in flags if other != flag), flag])
     gpus = tf.config.list_physical_devices("GPU")
     if device == "gpu" and not gpus:
         raise DeviceError(

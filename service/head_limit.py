@@ -5,7 +5,7 @@ MAX_HEAD_BYTES    the limit
 """
 
 import asyncio
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from starlette.types import Receive, Scope, Send
 from uvicorn.config import Config
@@ -16,6 +16,9 @@ from service.errors import HeadTooLargeError, MalformedHttpError, ServiceError
 from service.plain_parser import PlainParser
 from service.schemas import ErrorAnswer
 
+if TYPE_CHECKING:
+    from uvicorn._types import ASGI3Application
+
 # As much as uvicorn allows where it parses itself, and eight times what others do.
 MAX_HEAD_BYTES = 65_536
 
@@ -23,7 +26,7 @@ _TOO_LARGE = HeadTooLargeError(
     f"Expected at most {MAX_HEAD_BYTES} bytes before the body. Received: more. Send fewer or shorter headers."
 )
 _MALFORMED = MalformedHttpError(
-    "Expected a request in the form of HTTP/1.1. Received: another one. Look at its first line, its headers and its length."
+    "Expected a request in the form of HTTP/1.1. Received: another one. Look at its first line, headers and length."
 )
 
 
@@ -81,7 +84,7 @@ class LimitedHead(HttpToolsProtocol):
                 cycle.keep_alive = False
                 return
             if self.pipeline:
-                self.pipeline[0] = (cycle, _Refusal(refusal))
+                self.pipeline[0] = (cycle, cast("ASGI3Application", _Refusal(refusal)))
                 return
             cycle.disconnected = True
             cycle.message_event.set()

@@ -158,7 +158,7 @@ def load(
     from service.engine import choose_device  # noqa: PLC0415  seconds of import, so only in the thread that loads
 
     manifest = artifact.manifest
-    capacity = Capacity.of(choose_device(settings.device), settings)
+    capacity = Capacity.of(choose_device(settings.device, settings.compile_cache_directory), settings)
     buckets = Buckets.for_model(manifest, capacity.max_batch)
     engine, quick_rows = at_niceness(
         niceness,

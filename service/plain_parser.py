@@ -9,11 +9,14 @@ from httptools import HttpParserUpgrade, HttpRequestParser
 
 
 class Parsed(Protocol):
-    """What a parser tells of, and what it keeps of the head at hand."""
+    """Who is told of what is parsed, and keeps the head at hand."""
 
-    parser: "HttpRequestParser"
     url: bytes
     headers: list[tuple[bytes, bytes]]
+
+    @property
+    def parser(self) -> HttpRequestParser:
+        """By which it is told."""
 
     def on_message_begin(self) -> None:
         """A request begins."""

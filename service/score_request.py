@@ -61,8 +61,8 @@ def read_score_request(body: bytes, rules: Rules, max_sequences: int, now: datet
     faults = Faults()
     request, sequences = _parse(body, faults)
     if not request.keys() <= _FIELDS:
-        field, message = unknown_field(request, _FIELDS)
-        faults.add(Fault(field, message()))
+        field, told = unknown_field(request, _FIELDS)
+        faults.add(Fault(field, told()))
     num_sequences = len(request["sequences"])
     if num_sequences > max_sequences:
         message = f"Expected at most {max_sequences} sequences. Received: {num_sequences}. Split them into requests."

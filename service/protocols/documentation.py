@@ -39,10 +39,13 @@ def create_router(settings: Settings) -> APIRouter:
 
 
 def add_document(app: FastAPI) -> None:
-    """The OpenAPI document as `app` has it now: writing it as JSON takes milliseconds, so that is done once."""
-    document = JSONResponse(app.openapi())
+    """The route of the OpenAPI document: writing it as JSON takes milliseconds, and is done once."""
+    document: Response | None = None
 
     async def read_document(_: Request) -> Response:
+        nonlocal document
+        if document is None:
+            document = JSONResponse(app.openapi())
         return document
 
     app.add_route(OPENAPI_PATH, read_document, include_in_schema=False)

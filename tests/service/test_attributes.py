@@ -85,7 +85,7 @@ def test_as_of_is_the_scoring_moment_of_the_clock() -> None:
 
 
 def test_the_values_of_a_golden_example_can_be_sent() -> None:
-    values = {"amount": (1.5, 2), "age": 33.0, "scored_minute_of_week": 8_000.25}
+    values: dict[str, Any] = {"amount": (1.5, 2), "age": 33.0, "scored_minute_of_week": 8_000.25}
 
     sequence = json.loads(json.dumps({**MINUTES, **attributes_of(values)}))
 

@@ -25,7 +25,8 @@ from service.settings import Settings
 from tests.service.live_models import live_model
 
 SHARES = st.floats(0, 1)
-TYPES, MINUTES = [["New/P3"], ["New/P3", "7", "7"]], [[0.0], [2.0, 1.0, 0.0]]
+TYPES: list[list[EventType]] = [["New/P3"], ["New/P3", "7", "7"]]
+MINUTES = [[0.0], [2.0, 1.0, 0.0]]
 HISTORIES = Histories(None, ["a", "b"], TYPES, MINUTES)
 ASKED = (HISTORIES, range(2), 4)
 RISKS = np.array([0.01, 0.03], np.float32)
@@ -142,20 +143,17 @@ def on_demand(make: Callable[[], None]) -> Histories:
     return Histories(None, [None, None], OnDemand(2, types), OnDemand(2, minutes))
 
 
-@pytest.mark.parametrize("chosen", [{"shadow_share": 0.0}, {"canary_share": 1.0}])
-def test_tensors_are_made_into_histories_in_its_own_thread_if_at_all(
-    manifest: Manifest, chosen: dict[str, float]
-) -> None:
+@pytest.mark.parametrize("shadow_share", [0.0, 1.0])
+def test_tensors_are_made_into_histories_in_its_own_thread_if_at_all(manifest: Manifest, shadow_share: float) -> None:
     threads: set[str] = set()
-    comparison = Comparison(manifest, **chosen)
+    comparison = Comparison(manifest, canary_share=1.0, shadow_share=shadow_share)
     asked = on_demand(lambda: threads.add(threading.current_thread().name))
 
     assert comparison.challenger.canaries(asked) == []
     comparison.challenger.compare(comparison.champion, asked, range(2), 4, RISKS)
 
-    if "shadow_share" not in chosen:
-        comparison.wait_for("bands_total", 2, result="different")
-    assert threads == (set() if "shadow_share" in chosen else {"challenger"})
+    comparison.wait_for("bands_total", 2 * shadow_share, result="different")
+    assert threads == ({"challenger"} if shadow_share else set())
 
 
 def test_canaries_of_many_events_are_encoded_off_the_event_loop(manifest: Manifest) -> None:

@@ -28,7 +28,7 @@ from training.golden import History, record
 from training.network import build_network, gaps_minutes
 
 # One of each family, and all of them together.
-EXPORTED = ["softmax", "input_dependent_c_and_h", "aggregates_head", "stacked", "everything"]
+EXPORTED = ["softmax", "input_dependent_c_and_h", "aggregates_head", "everything"]
 
 every_architecture = pytest.mark.parametrize("name", ARCHITECTURES)
 
