@@ -16,7 +16,6 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from models.sequences import EncodedBatch, Vocabulary
 
 INPUT_NAME_PATTERN = r"^[a-z][a-z0-9_]{0,63}$"
-INPUT_NAME_RULE = "1 to 64 of the characters a to z, 0 to 9 and `_`, first a letter"
 
 SCORED_MINUTE_OF_WEEK = "scored_minute_of_week"
 MINUTES_PER_WEEK = 10_080

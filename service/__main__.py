@@ -131,7 +131,7 @@ def _traced(app: "ASGIApp", endpoint: str) -> "Traced":
     except ImportError as error:
         raise SettingsError(
             "Wrong settings: SEQRISK_TRACING_ENDPOINT: Expected OpenTelemetry, which comes with the extra `tracing`. "
-            f"Received: {error}. Install seqrisk[tracing], or leave the variable out."
+            f"Received: {error}. Install it (`pip install '.[tracing]'`), or leave the variable out."
         ) from error
     return Traced(app, endpoint)
 

@@ -1,4 +1,4 @@
-"""The application: routes, lifespan, and the one place where errors become HTTP answers."""
+"""The application: its routes, its lifespan, and the framework's own refusals in our envelope."""
 
 import asyncio
 import logging
@@ -34,6 +34,9 @@ from service.tls import Tls
 
 if TYPE_CHECKING:
     from service.protocols.open_inference_grpc import GrpcServer
+
+# What an idle model needs to end, even if requests have taken all the time there was.
+_MOMENT_SECONDS = 0.2
 
 logger = logging.getLogger(__name__)
 
@@ -91,7 +94,8 @@ def create_app(
                 following.cancel()
             if grpc_server is not None:
                 await grpc_server.stop()
-            await _stop(lineup, settings.drain_timeout_seconds)
+            lifecycle.close(settings.drain_timeout_seconds)
+            await _stop(lineup, lifecycle.left_seconds)
             await reader.close()
 
     app = FastAPI(
@@ -109,7 +113,7 @@ def create_app(
         tensorflow_serving.create_router(lineup, scoring),
         clouds.create_router(settings, lineup, lifecycle, scoring),
         score.create_router(settings, lineup, metrics, intake, Reading(settings, intake, reader)),
-        catalogue.create_router(settings, lineup),
+        catalogue.create_router(settings, lineup, lifecycle),
         open_inference.create_router(settings, lineup, lifecycle, scoring),
         probes.create_router(lineup, metrics, lifecycle),
         documentation.create_router(settings),
@@ -152,7 +156,7 @@ def _grpc_server(
     except ImportError as error:
         raise SettingsError(
             "Wrong settings: SEQRISK_GRPC_PORT: Expected gRPC, which comes with the extra `grpc`. "
-            f"Received: {error}. Install seqrisk[grpc], or leave the variable out."
+            f"Received: {error}. Install it (`pip install '.[grpc]'`), or leave the variable out."
         ) from error
     return GrpcServer(
         settings,
@@ -165,12 +169,12 @@ def _grpc_server(
     )
 
 
-async def _stop(lineup: LineUp, timeout_seconds: float) -> None:
+async def _stop(lineup: LineUp, left_seconds: float) -> None:
     try:
-        async with asyncio.timeout(timeout_seconds):
+        async with asyncio.timeout(left_seconds + _MOMENT_SECONDS):
             await lineup.stop()
     except TimeoutError:
-        logger.warning("The model is still at work %.0f s after it was told to stop; not waiting.", timeout_seconds)
+        logger.warning("The model is still at work at the end of SEQRISK_DRAIN_TIMEOUT_SECONDS; not waiting.")
 
 
 def _add_error_handlers(app: FastAPI, refusals: Refusals) -> None:

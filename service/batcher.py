@@ -156,14 +156,17 @@ class Batcher:
     def _accept(self, request: Request) -> None:
         """Put a request in the line; when the event loop has read what else there is, those in it are scored."""
         if self._is_draining:
-            raise OverloadedError("Expected a batcher that takes requests. Received: one being drained. Try again.")
+            raise OverloadedError(
+                "Expected a batcher that takes requests. Received: one being drained. Try again.", "draining"
+            )
         parcels = self._line.split(request.batch)
         with self._lock:
             num_waiting = self._line.num_waiting + request.num_unscored
             if num_waiting > self._max_waiting_sequences:
                 raise OverloadedError(
                     f"Expected at most {self._max_waiting_sequences} sequences to wait. Received: "
-                    f"{request.num_unscored} more than the {self._line.num_waiting} waiting. Try again later."
+                    f"{request.num_unscored} more than the {self._line.num_waiting} waiting. Try again later.",
+                    "waiting_sequences",
                 )
             self._line.join(request, parcels)
         if num_waiting > max(self._quick_rows):

@@ -17,7 +17,7 @@ _CPU_MAX_BATCH = 128
 
 
 def num_cores() -> int:
-    """Processors this process may use, which in a container are fewer than the machine has."""
+    """Processors this process may run on. A container's CPU quota does not show here: it needs SEQRISK_SLOTS."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 

@@ -3,7 +3,7 @@
 Client         one request after the other
 AsyncClient    the same calls, several requests at a time
 
-It needs httpx (`pip install 'seqrisk[client]'`), and neither TensorFlow nor FastAPI. What is sent and what comes back
+It needs httpx (`pip install '.[client]'`), and neither TensorFlow nor FastAPI. What is sent and what comes back
 are the types of `service.schemas`:
 
     with Client("http://127.0.0.1:8080") as client:

@@ -294,7 +294,7 @@ def _configure_process(slots: int) -> None:
         tf.config.threading.set_intra_op_parallelism_threads(1)
         tf.config.threading.set_inter_op_parallelism_threads(slots)
     except RuntimeError:
-        logger.info("TensorFlow was in use before the engine; it keeps the threads it has.")
+        logger.debug("TensorFlow is in use already, as beside another version; it keeps the threads it has.")
 
 
 def choose_device(device: Literal["auto", "cpu", "gpu"], compile_cache_directory: Path | None = None) -> str:

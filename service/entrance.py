@@ -5,10 +5,7 @@ Entrance       the ASGI application in front of FastAPI
 """
 
 import logging
-import re
-import secrets
 from collections.abc import Awaitable, Callable, Iterable
-from itertools import count
 from time import perf_counter
 
 from fastapi import FastAPI
@@ -24,11 +21,11 @@ from service.lifecycle import Lifecycle
 from service.logs import REQUEST_ID
 from service.metrics import Metrics
 from service.refusals import Refusals, route_template
+from service.request_ids import RequestIds
 
 OTHER_METHOD = "other"
 
 KNOWN_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
-_WELL_FORMED_ID = re.compile(rb"[!-~]{1,128}")
 
 logger = logging.getLogger(__name__)
 
@@ -77,9 +74,7 @@ class Entrance:
         self._counts = _Counts(metrics)
         self._num_inside = 0
         metrics.requests_in_flight.set_function(lambda: self._num_inside)
-        # Unguessable between processes, in order within one.
-        self._id_prefix = secrets.token_hex(6)
-        self._numbers = count(1)
+        self._request_ids = RequestIds()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -87,7 +82,7 @@ class Entrance:
             await self.app(scope, receive, send)
             return
         started_at = perf_counter()
-        request_id = self._request_id(scope)
+        request_id = self._request_ids.of(scope["headers"])
         REQUEST_ID.set(request_id.decode())
         status = 500
 
@@ -137,13 +132,6 @@ class Entrance:
             # The server logs its trace.
             raise
         await response(scope, receive, send)
-
-    def _request_id(self, scope: Scope) -> bytes:
-        for name, value in scope["headers"]:
-            if name == b"x-request-id" and _WELL_FORMED_ID.fullmatch(value):
-                given: bytes = value
-                return given
-        return b"%s-%x" % (self._id_prefix.encode(), next(self._numbers))
 
 
 def unexpected() -> ServiceError:

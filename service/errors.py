@@ -1,4 +1,7 @@
-"""One class a meaning, with its HTTP status and its machine word. `app.py` alone turns them into answers.
+"""One class a meaning, with its HTTP status and its machine word.
+
+`refusals.py` makes HTTP answers of them, `head_limit.py` of those that are no request yet, and
+`protocols/grpc_refusals.py` answers of gRPC.
 
 ServiceError
     status 4xx   the caller's fault
@@ -9,7 +12,9 @@ ServiceError
 
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import ClassVar, Self
+from typing import ClassVar, Literal, Self
+
+OverloadReason = Literal["waiting_bytes", "turn", "waiting_sequences", "draining"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,11 +246,24 @@ class NotReadyError(ServiceError):
 
 
 class OverloadedError(ServiceError):
-    """More sequences are waiting than the service lets wait."""
+    """More is waiting than the service lets wait, or whoever was to answer is being drained.
+
+    Args:
+        message: As of every error.
+        reason: What there is too much of.
+    """
 
     status = HTTPStatus.SERVICE_UNAVAILABLE
     code = "overloaded"
     retry_after_seconds = 1
+
+    def __init__(self, message: str, reason: OverloadReason) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+    def __reduce__(self) -> tuple[type[Self], tuple[object, ...], dict[str, object]]:
+        """For another process, as of the other error that is made of more than its message."""
+        return type(self), (self.message, self.reason), vars(self)
 
 
 class DeadlineExceededError(ServiceError):

@@ -23,9 +23,7 @@ class Inferences:
 
     def pair(self, asked: Asked) -> Pair:
         """Who answers; errors are those of `Catalogue.find`."""
-        model, pair = self._catalogue.find(asked), self._lineup.pair()
-        # Whoever asks for the challenger by its number gets its answer, and nothing to compare it with.
-        return pair if model is pair.champion else Pair(model, None)
+        return self._lineup.pair(self._catalogue.find(asked))
 
     @contextmanager
     def counted(self, asked: Asked) -> Iterator[None]:

@@ -64,7 +64,8 @@ class Intake:
         """
         if self._waiting_bytes >= self._max_waiting_bytes:
             raise OverloadedError(
-                f"Expected at most {self._max_waiting_bytes} bytes of requests to wait. Received: more. Try later."
+                f"Expected at most {self._max_waiting_bytes} bytes of requests to wait. Received: more. Try later.",
+                "waiting_bytes",
             )
         while self._waiting and self._waiting[0][0].done():
             # Its client has gone, or its time has run out: that it has waited says nothing of those behind it.
@@ -72,7 +73,8 @@ class Intake:
         if self._waiting and monotonic() - self._waiting[0][2] > self._max_turn_seconds:
             raise OverloadedError(
                 f"Expected requests to wait at most {self._max_turn_seconds:g} s for their turn. "
-                "Received: others that have waited longer. Try later."
+                "Received: others that have waited longer. Try later.",
+                "turn",
             )
 
     @contextmanager

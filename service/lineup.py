@@ -99,13 +99,19 @@ class LineUp:
             return []
         return [champion] if challenger is None else [champion, challenger.model]
 
-    def pair(self) -> Pair:
+    def pair(self, asked: LiveModel | None = None) -> Pair:
         """Who answers a request that has just come.
+
+        Args:
+            asked: The version asked for, of those `loaded`; by default whoever answers for all.
 
         Raises:
             NotReadyError: As `champion`; the challenger is not waited for.
         """
         champion, challenger = self.champion(), self._challenger
+        if asked not in {None, champion}:
+            # Whoever asks for the challenger gets its answer, and nothing to compare it with.
+            return Pair(asked, None)
         if challenger is not None and objection(champion.manifest, challenger.model.manifest):
             challenger = None
         return Pair(champion, challenger)

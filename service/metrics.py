@@ -43,6 +43,9 @@ class Metrics:
         )
         self.waiting_sequences = self._gauge("seqrisk_waiting_sequences", "Sequences that wait for the model.")
         self.rejects = self._counter("seqrisk_rejects_total", "Answers in the error envelope.", "route", "code")
+        self.overloads = self._counter(
+            "seqrisk_overloads_total", "Answers of the code overloaded, by what there was too much of.", "reason"
+        )
         self.key_requests = self._counter(
             "seqrisk_key_requests_total",
             "Requests with a right key, by its name and by whether they were let in or why not.",

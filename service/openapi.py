@@ -33,6 +33,18 @@ _SECURITY_SCHEMES: dict[str, JsonValue] = {
     "Bearer": {"type": "http", "scheme": "bearer"},
     "Key": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
 }
+# Of operations that need a key.
+_REFUSALS = {
+    "401": "There is no key, or one that is not known here.",
+    "403": "The key is right, and may do something else.",
+    "429": "The limits of the key are reached; `Retry-After` says when to try again.",
+}
+_CHALLENGED = {"401", "403"}
+_CHALLENGE: dict[str, JsonValue] = {
+    "description": "How to present a key, and what is wrong with this one.",
+    "required": True,
+    "schema": {"type": "string"},
+}
 _HEADERS: dict[str, JsonValue] = {
     "RequestId": {
         "description": "What the service's log calls this request.",
@@ -53,12 +65,12 @@ def complete(app: FastAPI, settings: Settings) -> None:
     components = document["components"]
     components["parameters"] = _PARAMETERS
     components["headers"] = _HEADERS
-    for methods in document["paths"].values():
-        for operation in methods.values():
-            _add_headers(operation)
     if settings.api_keys_file is not None:
         components["securitySchemes"] = _SECURITY_SCHEMES
         _add_security(document, OpenPaths(settings))
+    for methods in document["paths"].values():
+        for operation in methods.values():
+            _add_headers(operation)
     for path, statuses in ANSWERS.items():
         (operation,) = document["paths"][path].values()
         for status, answers in statuses.items():
@@ -78,7 +90,7 @@ def _add_headers(operation: dict[str, Any]) -> None:
     names = ["RequestId", "RequestTimeout"] if "504" in responses else ["RequestId"]
     operation.setdefault("parameters", []).extend({"$ref": f"#/components/parameters/{name}"} for name in names)
     for status, response in responses.items():
-        headers = {"X-Request-Id": "RequestId"} | ({"Retry-After": "RetryAfter"} if status == "503" else {})
+        headers = {"X-Request-Id": "RequestId"} | ({"Retry-After": "RetryAfter"} if status in {"429", "503"} else {})
         references = {name: {"$ref": f"#/components/headers/{key}"} for name, key in headers.items()}
         response["headers"] = response.get("headers", {}) | references
 
@@ -89,6 +101,16 @@ def _add_security(document: dict[str, Any], open_paths: OpenPaths) -> None:
         for method, operation in methods.items():
             if method == "get" and path in open_paths:
                 operation["security"] = []
+                continue
+            for status, text in _REFUSALS.items():
+                refusal = {
+                    "description": text,
+                    "content": {_JSON: {"schema": {"$ref": _SCHEMAS.format(model="ErrorAnswer")}}},
+                }
+                if status in _CHALLENGED:
+                    refusal["headers"] = {"WWW-Authenticate": _CHALLENGE}
+                # One that refuses everybody says so itself.
+                operation["responses"].setdefault(status, refusal)
 
 
 def _examples(values: dict[str, JsonValue]) -> dict[str, JsonValue]:

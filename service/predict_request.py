@@ -160,6 +160,15 @@ def _read_columns(inputs: object, further: Sequence[FurtherInput]) -> Tensors:
         raise _refused("/inputs", text)
     events = "event_types" if "event_types" in inputs and "event_ids" not in inputs else "event_ids"
     told = [one.name for one in further if one.default is None or one.name in inputs]
+    known = {events, _MINUTES, *(one.name for one in further)}
+    unknown = next((name for name in inputs if name not in known), None)
+    # TensorFlow Serving looks over other names. Where an input may be left out, a misspelt one would take its default.
+    if unknown is not None and any(one.default is not None for one in further):
+        raise _refused(
+            pointer("inputs", unknown),
+            f"Unexpected named input: {received(unknown)} in 'inputs' object; expecting only: "
+            + ",".join(sorted(known)),
+        )
     for name in (events, _MINUTES, *told):
         if name not in inputs:
             raise _refused("/inputs", f"Missing named input: {name} in 'inputs' object.")

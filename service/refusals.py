@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from starlette.responses import Response
 from starlette.types import Scope
 
-from service.errors import ServiceError
+from service.errors import OverloadedError, ServiceError
 from service.metrics import Metrics
 from service.schemas import ErrorAnswer, FaultBody
 
@@ -25,7 +25,7 @@ class Refusals:
 
     def answer(self, scope: Scope, error: ServiceError, headers: Mapping[str, str] | None = None) -> Response:
         """The envelope of `error`, with `headers` and its own."""
-        self._metrics.rejects.labels(route_template(scope), error.code).inc()
+        count_refusal(self._metrics, route_template(scope), error)
         headers = dict(headers or {})
         if error.retry_after_seconds is not None:
             headers["Retry-After"] = str(error.retry_after_seconds)
@@ -36,6 +36,13 @@ class Refusals:
         details = [FaultBody(pointer=fault.pointer, message=fault.message) for fault in error.details]
         envelope = ErrorAnswer(error=error.message, code=error.code, details=details)
         return Response(envelope.model_dump_json(), error.status, headers, "application/json")
+
+
+def count_refusal(metrics: Metrics, route: str, error: ServiceError) -> None:
+    """Count an answer of `error`."""
+    metrics.rejects.labels(route, error.code).inc()
+    if isinstance(error, OverloadedError):
+        metrics.overloads.labels(error.reason).inc()
 
 
 def route_template(scope: Scope) -> str:

@@ -100,13 +100,14 @@ class Scoring:
         with Stay(request.receive, deadline) as stay:
             body = await self._receive(request, headers)
             stay.body_has_come()
-            self._observe_read(monotonic() - arrived_at)
+            read_at = monotonic()
+            self._observe_read(read_at - arrived_at)
             with (choose or self._lineup.pair)() as pair:
                 further = pair.champion.manifest.further_inputs
                 asked = await self.read(body, partial(parse, further=further) if further else parse, deadline)
                 if asked.timeout_seconds is not None:
                     deadline = min(deadline, arrived_at + asked.timeout_seconds)
-                part = await self.score(asked.tensors, pair, deadline, num_bytes=len(body))
+                part = await self.score(asked.tensors, pair, deadline, since=read_at, num_bytes=len(body))
         scored_at = monotonic()
         response = write(asked, part)
         self._observe_respond(monotonic() - scored_at)
@@ -141,26 +142,26 @@ class Scoring:
         async with elsewhere(self._intake, len(body), deadline):
             return await self._reader.call(parse, body)
 
-    async def score(self, tensors: Tensors, pair: Pair, deadline: float, *, num_bytes: int = 0) -> Part:
+    async def score(self, tensors: Tensors, pair: Pair, deadline: float, *, since: float, num_bytes: int) -> Part:
         """Check and score tensors.
 
         Args:
             tensors: As they came.
             pair: Who answers, held by the caller.
             deadline: When to give up, in seconds of `time.monotonic()`.
+            since: When all of the request had come, in the same seconds; turn and parsing are a part of validating it.
             num_bytes: Of the body they came in; the checks of a large one leave the event loop to others.
 
         Raises:
             InvalidTensorsError: They break a rule.
             ServiceError: As `Batcher.score`.
         """
-        started_at = monotonic()
         if num_bytes > LARGE_BODY_BYTES:
             histories, batch = await asyncio.to_thread(read_tensors, tensors, pair.champion, self._settings)
         else:
             histories, batch = read_tensors(tensors, pair.champion, self._settings)
         charge(len(batch.events_used))
-        self._observe_validate(monotonic() - started_at)
+        self._observe_validate(monotonic() - since)
         # One part: rows have no ids, so none is a canary.
         (part,) = await pair.score(histories, batch, deadline)
         count_scored(part.batch, self._metrics)

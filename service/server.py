@@ -9,6 +9,7 @@ import logging
 import math
 import os
 import signal
+import socket
 import ssl
 from collections.abc import Callable
 from time import monotonic
@@ -40,7 +41,7 @@ class Server(uvicorn.Server):
     Args:
         app: What answers.
         settings: The grace, and the longest time after it.
-        lifecycle: Told when to stop.
+        lifecycle: Told when to stop, and when the port closes.
         is_ready: Whether traffic comes here at all; if not, there is none to wait for.
         tls: For connections to be encrypted with; None to answer in plain.
     """
@@ -70,6 +71,7 @@ class Server(uvicorn.Server):
             )
         )
         self._grace_seconds = settings.drain_grace_seconds
+        self._limit_seconds = settings.drain_timeout_seconds
         self._lifecycle = lifecycle
         self._is_ready = is_ready
         self._close_at = math.inf
@@ -92,3 +94,9 @@ class Server(uvicorn.Server):
     async def on_tick(self, counter: int) -> bool:
         """Whether to close now; uvicorn asks ten times a second."""
         return await super().on_tick(counter) or monotonic() >= self._close_at
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Close the port and finish what was accepted; uvicorn calls it at the end of the grace."""
+        # From here on one limit holds for requests, for gRPC and for the model.
+        self._lifecycle.close(self._limit_seconds)
+        await super().shutdown(sockets)

@@ -83,10 +83,15 @@ class Settings(BaseSettings):
     max_body_bytes: int = Field(8_000_000, ge=1_000, description="Longest accepted body.")
     max_sequences: int = Field(1_000, ge=1, le=MAX_SEQUENCES, description="Most sequences in one request.")
     max_sequence_events: int = Field(10_000, ge=1, description="Most events in one sequence, before truncation.")
-    max_waiting_sequences: int = Field(4_096, ge=1, description="Sequences that may wait for the model.")
+    max_waiting_sequences: int = Field(
+        4_096, ge=1, validate_default=True, description="Sequences that may wait for the model."
+    )
     request_timeout_seconds: float = Field(5.0, gt=0, le=3600, description="Longest time to answer a request.")
     max_waiting_bytes: int = Field(
-        32_000_000, ge=1_000, description="Of bodies, how much may wait to be read into arrays."
+        32_000_000,
+        ge=1_000,
+        validate_default=True,
+        description="Of bodies, how much may wait to be read into arrays.",
     )
     max_turn_seconds: float = Field(
         0.5, gt=0, le=3600, description="How long the first of these may have waited before others are refused."
@@ -138,6 +143,14 @@ class Settings(BaseSettings):
         largest = info.data.get("max_sequences", 0)
         if value < largest:
             raise ValueError(f"at least SEQRISK_MAX_SEQUENCES, {largest}, or a full request could never wait")
+        return value
+
+    @field_validator("max_waiting_bytes")
+    @classmethod
+    def _holds_one_body(cls, value: int, info: ValidationInfo) -> int:
+        longest = info.data.get("max_body_bytes", 0)
+        if value < longest:
+            raise ValueError(f"at least SEQRISK_MAX_BODY_BYTES, {longest}, or a body of that length could never wait")
         return value
 
     @field_validator("cache_directory")

@@ -27,6 +27,7 @@ class Source:
 
     def __init__(self, settings: Settings) -> None:
         self._repository = Repository(settings.repository, settings.cache_directory)
+        self._looks_again = settings.poll_seconds > 0
         self.name = settings.model or self._only_name()
         try:
             self._repository.resolve(self.name, None if settings.version == "latest" else settings.version)
@@ -55,9 +56,10 @@ class Source:
         except (ArtifactNotFoundError, ManifestError, DigestError):
             raise
         except Exception as error:
+            way_out = "The next look at the repository tries again." if self._looks_again else "Restart the service."
             raise FetchError(
                 f"Expected to fetch version {version} of {self.name} from {self._repository.url}. "
-                f"Received: {type(error).__name__}: {error}. The next look at the repository tries again."
+                f"Received: {type(error).__name__}: {error}. {way_out}"
             ) from error
 
     def prune(self, kept: Collection[int]) -> None:

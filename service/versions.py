@@ -170,11 +170,12 @@ def objection(champion: Manifest, challenger: Manifest) -> str:
     told = {one.name: one for one in champion.further_inputs}
     for one in challenger.further_inputs:
         same = told.get(one.name)
-        is_same = same is None or (same.kind, same.per) == (one.kind, one.per)
+        is_same = same is None or (same.kind, same.per, same.unit) == (one.kind, one.per, one.unit)
         is_there = same is not None and same.default is None
+        unit = "" if one.unit is None else f" in {one.unit}"
         if not is_same or (one.default is None and not is_there):
             return (
                 f"Expected a challenger that is told what the champion is, or can do without it. Received: one that "
-                f"needs the {one.kind} input {one.name} per {one.per}. It stands aside."
+                f"needs the {one.kind} input {one.name} per {one.per}{unit}. It stands aside."
             )
     return ""

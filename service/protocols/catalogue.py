@@ -8,6 +8,7 @@ from http import HTTPStatus
 from fastapi import APIRouter
 
 from models.manifest import Manifest
+from service.lifecycle import Lifecycle
 from service.lineup import LineUp
 from service.schemas import ErrorAnswer, Limits, ModelAnswer, ModelDescription, ModelsAnswer, VersionAnswer
 from service.settings import Settings
@@ -15,14 +16,14 @@ from service.tensorflow_serving_targets import CaselessRoute
 from service.version_statuses import version_statuses
 
 
-def create_router(settings: Settings, lineup: LineUp) -> APIRouter:
+def create_router(settings: Settings, lineup: LineUp, lifecycle: Lifecycle) -> APIRouter:
     """The routes of the catalogue."""
     router = APIRouter(prefix="/v1/models", tags=["models"], route_class=CaselessRoute)
 
     @router.get("", summary="Every served model")
     async def list_models() -> ModelsAnswer:
         name = lineup.name
-        return ModelsAnswer(models=[] if name is None else [_describe(name, settings, lineup)])
+        return ModelsAnswer(models=[] if name is None else [_describe(name, settings, lineup, lifecycle)])
 
     @router.get(
         "/{name}",
@@ -36,19 +37,19 @@ def create_router(settings: Settings, lineup: LineUp) -> APIRouter:
         },
     )
     async def read_model(name: str) -> ModelAnswer:
-        return _describe(name, settings, lineup)
+        return _describe(name, settings, lineup, lifecycle)
 
     return router
 
 
-def _describe(name: str, settings: Settings, lineup: LineUp) -> ModelAnswer:
+def _describe(name: str, settings: Settings, lineup: LineUp, lifecycle: Lifecycle) -> ModelAnswer:
     status = lineup.status()
     return ModelAnswer(
         name=name,
         version=status.version,
         state=status.state,
         reason=status.reason,
-        ready=status.state == "ready",
+        ready=status.state == "ready" and not lifecycle.is_stopping,
         model_version_status=version_statuses(lineup, name),
         versions=[
             VersionAnswer(version=told.version, state=told.state, reason=told.reason) for told in lineup.versions()

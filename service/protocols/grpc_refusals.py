@@ -22,14 +22,15 @@ RETRY_AFTER = "grpc-retry-pushback-ms"
 _MAX_MESSAGE_CHARACTERS = 1_000
 
 
-async def refuse(context: grpc.aio.ServicerContext, error: ServiceError) -> None:
-    """Answer with `error`, in gRPC's words.
+async def refuse(
+    context: grpc.aio.ServicerContext, error: ServiceError, trailers: tuple[tuple[str, str], ...] = ()
+) -> None:
+    """Answer with `error`, in gRPC's words, and `trailers` beside its own.
 
     Raises:
         grpc.aio.AbortError: What gRPC waits for.
     """
-    trailers: tuple[tuple[str, str], ...] = ()
     if error.retry_after_seconds is not None:
-        trailers = ((RETRY_AFTER, str(error.retry_after_seconds * 1000)),)
+        trailers = (*trailers, (RETRY_AFTER, str(error.retry_after_seconds * 1000)))
     code = CODES.get(error.status, grpc.StatusCode.INTERNAL)
     await context.abort(code, error.message[:_MAX_MESSAGE_CHARACTERS], trailers)

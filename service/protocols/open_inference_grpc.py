@@ -22,6 +22,7 @@ from service.guard import Admission, Guard
 from service.inference import Inferences
 from service.lifecycle import Lifecycle
 from service.lineup import LineUp
+from service.logs import REQUEST_ID
 from service.metrics import Metrics
 from service.open_inference_catalogue import Asked, Catalogue
 from service.open_inference_envelope import read_asked
@@ -29,11 +30,15 @@ from service.open_inference_messages import read_bytes, write_message
 from service.protocols.grpc_refusals import refuse
 from service.protocols.open_inference_models import model_control_is_off
 from service.protocols.probes import check_ready
+from service.refusals import count_refusal
+from service.request_ids import RequestIds
 from service.scoring import Scoring
 from service.settings import Settings, SettingsError
 from service.tls import Tls
 
 _SERVICE = "inference.GRPCInferenceService"
+# Of metadata: a request's as it comes, and of its answer.
+_REQUEST_ID = "x-request-id"
 # Calls at once beside as many of the largest as may wait: until a message is there, nobody can tell its size.
 _SMALL_CALLS = 128
 
@@ -83,6 +88,7 @@ class GrpcServer:
         self._open = (self._is_live, self._is_ready, self._is_model_ready)
         self._catalogue = Catalogue(settings, lineup)
         self._inferences = Inferences(lineup, self._catalogue)
+        self._request_ids = RequestIds()
         self._server = grpc.aio.server(
             handlers=[self._handler()],
             options=[
@@ -103,11 +109,18 @@ class GrpcServer:
     async def start(self) -> None:
         """Begin to answer."""
         await self._server.start()
+        self._closing = asyncio.create_task(self._close())
         logger.info("gRPC is answered on %s, port %d.", self._settings.host, self.port)
 
     async def stop(self) -> None:
-        """Accept nothing more and finish what was accepted, within the time that settings give."""
-        await self._server.stop(self._settings.drain_timeout_seconds)
+        """Accept nothing more and finish what was accepted, within what is left of the time that settings give."""
+        self._lifecycle.close(self._settings.drain_timeout_seconds)
+        await self._closing
+
+    async def _close(self) -> None:
+        """As soon as HTTP accepts nothing more."""
+        await self._lifecycle.closed.wait()
+        await self._server.stop(self._lifecycle.left_seconds)
 
     def _listen(self, address: str, tls: Tls | None) -> int:
         if tls is None:
@@ -147,9 +160,13 @@ class GrpcServer:
         started_at = perf_counter()
         status = HTTPStatus.OK
         admission: Admission | None = None
+        headers = [*_headers(context)]
+        request_id = self._request_ids.of(headers).decode()
+        REQUEST_ID.set(request_id)
+        context.set_trailing_metadata(((_REQUEST_ID, request_id),))
         try:
             if self._guard is not None and respond not in self._open:
-                admission = self._guard.admit(_headers(context), "score")
+                admission = self._guard.admit(headers, "score")
             return await respond(request, context)
         except ServiceError as error:
             status = error.status
@@ -167,8 +184,8 @@ class GrpcServer:
                 admission.leave()
             self._metrics.requests.labels(route, "POST", f"{status // 100}xx").inc()
             self._metrics.request_seconds.labels(route).observe(perf_counter() - started_at)
-        self._metrics.rejects.labels(route, refusal.code).inc()
-        await refuse(context, refusal)
+        count_refusal(self._metrics, route, refusal)
+        await refuse(context, refusal, ((_REQUEST_ID, request_id),))
         raise refusal  # Never reached: refusing raises what gRPC waits for.
 
     async def _is_live(self, _: Message, __: Context) -> Message:
@@ -184,6 +201,7 @@ class GrpcServer:
     async def _is_model_ready(self, request: service_pb2.ModelReadyRequest, _: Context) -> Message:
         try:
             self._catalogue.find(_asked(request))
+            check_ready(self._lineup, self._lifecycle)
         except NotReadyError:
             return service_pb2.ModelReadyResponse(ready=False)
         return service_pb2.ModelReadyResponse(ready=True)
@@ -223,11 +241,12 @@ class GrpcServer:
             deadline = min(deadline, monotonic() + seconds)
         self._scoring.refuse_if_full()
         with self._inferences.pair(asked) as pair:
+            came_at = monotonic()
             parse = partial(read_bytes, further=pair.champion.manifest.further_inputs)
             read = await self._scoring.read(message, parse, deadline)
             if read.timeout_seconds is not None:
                 deadline = min(deadline, monotonic() + read.timeout_seconds)
-            part = await self._scoring.score(read.tensors, pair, deadline, num_bytes=len(message))
+            part = await self._scoring.score(read.tensors, pair, deadline, since=came_at, num_bytes=len(message))
         return write_message(read, part)
 
 

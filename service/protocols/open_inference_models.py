@@ -53,7 +53,7 @@ def create_router(settings: Settings, lineup: LineUp, lifecycle: Lifecycle, cata
     """The routes of everything but inference."""
     router = APIRouter(prefix="/v2")
     _add_server(router, catalogue, lineup, lifecycle)
-    _add_models(router, catalogue)
+    _add_models(router, catalogue, lineup, lifecycle)
     _add_repository(router, settings, catalogue)
     return router
 
@@ -90,18 +90,20 @@ def _add_server(router: APIRouter, catalogue: Catalogue, lineup: LineUp, lifecyc
         return catalogue.statistics(None)
 
 
-def _add_models(router: APIRouter, catalogue: Catalogue) -> None:
+def _add_models(router: APIRouter, catalogue: Catalogue, lineup: LineUp, lifecycle: Lifecycle) -> None:
     responses = _refusals(
         {
             HTTPStatus.NOT_FOUND: "No such model, or no such version of it, answers.",
-            HTTPStatus.SERVICE_UNAVAILABLE: "It does not answer yet; `error` says why.",
+            HTTPStatus.SERVICE_UNAVAILABLE: "It does not answer yet, or (`/ready`) no more; `error` says why.",
         }
     )
     for path, asked_for in WAYS_TO_ASK:
 
         @router.get(f"{path}/ready", summary="Is it verified and warm?", responses=responses)
         async def is_model_ready(asked: Annotated[Asked, Depends(asked_for)]) -> ModelReady:
-            return ModelReady(name=catalogue.find(asked).manifest.name)
+            model = catalogue.find(asked)
+            check_ready(lineup, lifecycle)
+            return ModelReady(name=model.manifest.name)
 
         @router.get(path, summary="Which tensors it takes and gives", responses=responses)
         async def read_model(asked: Annotated[Asked, Depends(asked_for)]) -> ModelMetadata:

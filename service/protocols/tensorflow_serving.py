@@ -110,7 +110,7 @@ def _add_routes(router: APIRouter, path: str, asked: Any, lineup: LineUp, scorin
     )
     async def predict_with(request: Request, target: Target = asked) -> Response:
         find(lineup, target)
-        return await predict(request, scoring, lambda: _pair(lineup, target))
+        return await predict(request, scoring, lambda: lineup.pair(find(lineup, target)))
 
     @router.get(path + "/metadata", summary="The signature, as TensorFlow Serving", responses=_NOT_FOUND)
     async def read_metadata(target: Target = asked) -> MetadataAnswer:
@@ -122,12 +122,6 @@ def _add_routes(router: APIRouter, path: str, asked: Any, lineup: LineUp, scorin
         @router.get(path, summary="Which versions are loaded, as TensorFlow Serving", responses=_NOT_FOUND)
         async def read_status(target: Target = asked) -> StatusOfVersionsAnswer:
             return StatusOfVersionsAnswer(model_version_status=_statuses(lineup, target))
-
-
-def _pair(lineup: LineUp, target: Target) -> Pair:
-    model, pair = find(lineup, target), lineup.pair()
-    # Whoever asks for the challenger gets its answer, and nothing to compare it with.
-    return pair if model is pair.champion else Pair(model, None)
 
 
 def _statuses(lineup: LineUp, target: Target) -> list[ModelVersionStatus]:

@@ -312,8 +312,9 @@ def test_a_request_beyond_the_bound_is_refused_and_leaves_no_trace() -> None:
             accepted = sequences(*[3] * 7)
             waiting = await started(batcher.score(accepted))
             refused = sequences(*[3] * 4)
-            with pytest.raises(OverloadedError, match="at most 10 sequences to wait"):
+            with pytest.raises(OverloadedError, match="at most 10 sequences to wait") as refusal:
                 await batcher.score(refused)
+            assert refusal.value.reason == "waiting_sequences"
             assert batcher.num_waiting == 7
             fitting = sequences(*[3] * 3)
             last = await started(batcher.score(fitting))
@@ -531,8 +532,9 @@ def test_draining_answers_what_was_accepted_and_refuses_the_rest() -> None:
             accepted = await started(batcher.score(batch))
             draining = [asyncio.create_task(batcher.drain()) for _ in range(2)]
             await asyncio.sleep(0)
-            with pytest.raises(OverloadedError, match="being drained"):
+            with pytest.raises(OverloadedError, match="being drained") as refusal:
                 await batcher.score(sequences(3))
+            assert refusal.value.reason == "draining"
             assert not any(task.done() for task in draining)
 
             model.gate.set()

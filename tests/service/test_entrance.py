@@ -33,7 +33,7 @@ def entrance(metrics: Metrics, lifecycle: Lifecycle) -> Entrance:
     async def direct(request: Request) -> Response:
         match await request.body():
             case b"overload":
-                raise OverloadedError("Full.")
+                raise OverloadedError("Full.", "turn")
             case b"trouble":
                 raise RuntimeError("password=hunter2")
             case _:

@@ -3,7 +3,7 @@ import re
 from pathlib import Path
 
 from service import errors
-from service.errors import Fault, ServiceError, WrongElementError
+from service.errors import Fault, OverloadedError, ServiceError, WrongElementError
 
 OPERATORS_PAGE = Path(errors.__file__).parent / "README.md"
 
@@ -41,8 +41,12 @@ def _below(error: type[ServiceError]) -> list[type[ServiceError]]:
 
 def test_every_error_is_the_same_in_another_process() -> None:
     details = (Fault("/inputs", "Expected this. Received: that."),)
+    made_of_more: dict[type[ServiceError], ServiceError] = {
+        WrongElementError: WrongElementError("No.", details, "event_ids", [1.5]),
+        OverloadedError: OverloadedError("No.", "turn"),
+    }
     for kind in _below(ServiceError):
-        error = WrongElementError("No.", details, "event_ids", [1.5]) if kind is WrongElementError else kind("No.")
+        error = made_of_more[kind] if kind in made_of_more else kind("No.")
         error.details = details
 
         received = pickle.loads(pickle.dumps(error))

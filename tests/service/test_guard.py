@@ -246,6 +246,20 @@ def test_the_document_says_which_paths_need_a_key(key_file: Path) -> None:
     assert opened == OPEN & set(document["paths"])
 
 
+def test_the_document_says_what_a_key_may_be_refused_for(key_file: Path) -> None:
+    app, _ = _app(Settings(api_keys_file=key_file))
+    operations = [one for methods in app.app.openapi()["paths"].values() for one in methods.values()]
+    told = {"401": "WWW-Authenticate", "403": "WWW-Authenticate", "429": "Retry-After"}
+
+    for operation in operations:
+        responses, is_open = operation["responses"], operation.get("security") == []
+        assert {"401", "429"} & {*responses} == (set() if is_open else {"401", "429"})
+        for status, header in told.items():
+            if not is_open and responses[status]["description"] != "Always.":
+                assert {header, "X-Request-Id"} <= {*responses[status]["headers"]}
+                assert responses[status]["content"]["application/json"]["schema"]["$ref"].endswith("/ErrorAnswer")
+
+
 def test_a_key_where_it_does_not_belong_is_kept_out_of_the_log(
     key_file: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

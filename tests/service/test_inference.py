@@ -45,7 +45,7 @@ def test_successes_and_failures_are_counted_with_the_version(
     with inferences.counted(ANYONE):
         assert statistics.last_answer_at == 0
     with pytest.raises(OverloadedError), inferences.counted(ANYONE):
-        raise OverloadedError("Expected less. Received: too much.")
+        raise OverloadedError("Expected less. Received: too much.", "turn")
 
     assert (statistics.success.count, statistics.fail.count) == (1, 1)
     assert statistics.last_answer_at > 1e9

@@ -102,8 +102,9 @@ def test_who_has_left_the_line_counts_no_more_and_has_nobody_refused() -> None:
 def test_what_is_worked_on_elsewhere_counts_as_waiting() -> None:
     intake = Intake(1_000_000, LONG, _never)
 
-    with intake.held(1_000_000), pytest.raises(OverloadedError):
+    with intake.held(1_000_000), pytest.raises(OverloadedError) as refusal:
         intake.refuse_if_full()
+    assert refusal.value.reason == "waiting_bytes"
 
     intake.refuse_if_full()
 
@@ -121,6 +122,7 @@ def test_a_burst_passes_and_lasting_overload_is_refused() -> None:
 
     assert burst == [None] * 20
     assert isinstance(late, OverloadedError)
+    assert late.reason == "turn"
 
 
 def test_nothing_is_worked_on_while_enough_waits_for_the_model() -> None:

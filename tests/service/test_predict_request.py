@@ -36,6 +36,15 @@ def test_columns_become_tensors() -> None:
     assert request.tensors.pointer("event_types", 0) == "/inputs/event_types/0"
 
 
+def test_a_column_of_another_name_is_refused_where_it_may_be_a_misspelt_input_with_a_default() -> None:
+    amount = FurtherInput(name="amount", kind="numeric", per="event", unit="EUR", default=0.0)
+    columns = {name: [value] for name, value in ROW.items()} | {"amuont": [[1]]}
+
+    with pytest.raises(InvalidTensorsError, match='Unexpected named input: "amuont"'):
+        read_predict_request(json.dumps({"inputs": columns}).encode(), [amount])
+    assert read_predict_request(json.dumps({"inputs": columns}).encode()).tensors.event_ids == [[2]]
+
+
 def test_what_is_quoted_is_cut_at_256_bytes() -> None:
     message = _refusal({"instances": {"\u00e9" * 1_000: "x" * 100_000}}).message
 

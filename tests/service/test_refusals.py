@@ -36,7 +36,13 @@ def test_an_error_becomes_the_envelope_and_is_counted(metrics: Metrics) -> None:
 
 
 def test_an_error_that_passes_says_when_to_try_again(metrics: Metrics) -> None:
-    assert int(Refusals(metrics).answer({}, OverloadedError("Full.")).headers["retry-after"]) > 0
+    assert int(Refusals(metrics).answer({}, OverloadedError("Full.", "turn")).headers["retry-after"]) > 0
+
+
+def test_overload_is_counted_by_what_there_was_too_much_of(metrics: Metrics) -> None:
+    Refusals(metrics).answer({}, OverloadedError("Full.", "waiting_bytes"))
+
+    assert metrics.registry.get_sample_value("seqrisk_overloads_total", {"reason": "waiting_bytes"}) == 1
 
 
 def test_an_error_that_leaves_a_body_behind_ends_the_connection(metrics: Metrics) -> None:
@@ -48,7 +54,7 @@ def test_an_error_about_a_key_says_how_to_present_one(metrics: Metrics) -> None:
 
 
 def test_headers_of_the_framework_are_kept(metrics: Metrics) -> None:
-    assert Refusals(metrics).answer({}, OverloadedError("Full."), {"Allow": "GET"}).headers["allow"] == "GET"
+    assert Refusals(metrics).answer({}, OverloadedError("Full.", "turn"), {"Allow": "GET"}).headers["allow"] == "GET"
 
 
 def test_what_matched_no_route_has_one_name() -> None:

@@ -79,6 +79,24 @@ def test_what_is_scored_is_counted() -> None:
         assert counted("stage_seconds_count", stage=stage) == 1
 
 
+def test_waiting_for_the_turn_is_a_part_of_validating() -> None:
+    async def ask() -> Metrics:
+        async with _service() as (metrics, client):
+            # Many at once: some wait for the others' slices of the event loop.
+            await asyncio.gather(*(client.post(PREDICT, json=_rows([300] * 5)) for _ in range(12)))
+            return metrics
+
+    metrics = asyncio.run(ask())
+
+    turn, validate = (
+        metrics.registry.get_sample_value("seqrisk_stage_seconds_sum", {"stage": stage})
+        for stage in ("turn", "validate")
+    )
+    assert turn is not None
+    assert validate is not None
+    assert validate > turn > 0
+
+
 def test_a_client_may_name_its_own_time() -> None:
     async def ask(milliseconds: str) -> httpx.Response:
         async with _service() as (_, client):

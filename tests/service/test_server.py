@@ -26,7 +26,7 @@ async def app(scope, receive, send):
     if scope["type"] == "lifespan":
         while (message := await receive())["type"] != "lifespan.shutdown":
             await send({"type": "lifespan.startup.complete"})
-        print("stopped", flush=True)
+        print("stopped with", "time" if lifecycle.left_seconds > 0 else "nothing", "left", flush=True)
         await send({"type": "lifespan.shutdown.complete"})
         return
     print("came", flush=True)
@@ -127,7 +127,7 @@ def test_what_was_accepted_is_answered_before_the_end(start: Start, number: sign
     assert answer is not None
     assert answer.status_code == 200
     assert process.exit_code() == 0
-    process.expect("(stopped)")
+    process.expect("(stopped with time left)")
 
 
 def test_new_requests_are_answered_during_the_grace(start: Start) -> None:
@@ -198,4 +198,5 @@ def test_a_request_that_takes_longer_than_the_limit_does_not_hold_up_the_end(sta
     process.tell(signal.SIGTERM)
 
     assert process.exit_code() == 0
+    process.expect("(stopped with nothing left)")
     asked.answer()

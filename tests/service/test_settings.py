@@ -68,6 +68,14 @@ def test_a_bad_value_is_refused_by_the_name_of_its_variable(
             "0.5",
             "Expected SEQRISK_CHALLENGER_VERSION with it, or nobody could answer for the canaries. Received: '0.5'.",
         ),
+        (
+            "SEQRISK_MAX_WAITING_BYTES",
+            "7999999",
+            (
+                "Expected at least SEQRISK_MAX_BODY_BYTES, 8000000, or a body of that length could never wait. "
+                "Received: '7999999'."
+            ),
+        ),
         ("SEQRISK_DOCS", "maybe", "Expected true or false. Received: 'maybe'."),
         (
             "SEQRISK_TLS_KEY_FILE",
@@ -107,6 +115,22 @@ def test_a_challenger_is_another_version_than_the_one_that_is_pinned(monkeypatch
     with pytest.raises(
         SettingsError, match="SEQRISK_CHALLENGER_VERSION: Expected another version than SEQRISK_VERSION"
     ):
+        Settings.from_environment()
+
+
+@pytest.mark.parametrize(
+    ("name", "beside"),
+    [
+        ("SEQRISK_MAX_BODY_BYTES", "SEQRISK_MAX_WAITING_BYTES"),
+        ("SEQRISK_MAX_SEQUENCES", "SEQRISK_MAX_WAITING_SEQUENCES"),
+    ],
+)
+def test_what_may_wait_holds_the_largest_request_where_it_is_left_as_it_is(
+    monkeypatch: pytest.MonkeyPatch, name: str, beside: str
+) -> None:
+    monkeypatch.setenv(name, "100000" if name.endswith("SEQUENCES") else "40000000")
+
+    with pytest.raises(SettingsError, match=f"{beside}: Expected at least {name}"):
         Settings.from_environment()
 
 

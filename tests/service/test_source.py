@@ -3,9 +3,9 @@ from pathlib import Path
 
 import pytest
 
-from models.repository import DigestError
+from models.repository import DigestError, Repository
 from service.settings import Settings, SettingsError
-from service.source import Source
+from service.source import FetchError, Source
 
 
 def source(repository: Path, **chosen: object) -> Source:
@@ -57,3 +57,19 @@ def test_what_is_not_there_is_named(repository: Path, chosen: dict[str, object],
 def test_no_name_and_no_model_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="no model in"):
         source(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("poll_seconds", "way_out"), [(10, "The next look at the repository"), (0, "Restart the service")]
+)
+def test_a_version_that_cannot_be_fetched_says_what_comes_next(
+    repository: Path, monkeypatch: pytest.MonkeyPatch, poll_seconds: float, way_out: str
+) -> None:
+    found = source(repository, poll_seconds=poll_seconds)
+
+    def fail(*_: object) -> None:
+        raise OSError("reset")
+
+    monkeypatch.setattr(Repository, "open", fail)
+    with pytest.raises(FetchError, match=rf"OSError: reset\. {way_out}"):
+        found.open(1)

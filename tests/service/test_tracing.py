@@ -83,7 +83,7 @@ def traced(collector: Collector) -> Iterator[Traced]:
     @router.post("/direct")
     async def direct(request: Request) -> Response:
         if await request.body() == b"overload":
-            raise OverloadedError("Full.")
+            raise OverloadedError("Full.", "turn")
         return Response()
 
     app = FastAPI()

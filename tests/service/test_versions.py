@@ -140,6 +140,7 @@ def test_a_challenger_must_take_all_that_the_champion_takes(
         ([AGE], [required(AGE)], False),
         ([AGE], [], True),
         ([AMOUNT], [AMOUNT.model_copy(update={"per": "sequence"})], False),
+        ([AMOUNT], [AMOUNT.model_copy(update={"unit": "another one"})], False),
     ],
 )
 def test_a_challenger_must_do_with_what_the_champion_is_told(

@@ -35,6 +35,13 @@ def test_an_error_has_its_code_and_says_when_to_try_again(
     assert context.aborted == (code, error.message, trailers)
 
 
+def test_other_trailers_stand_beside_its_own() -> None:
+    context = Context()
+    asyncio.run(refuse(context, ConcurrencyLimitedError("Wait."), (("x-request-id", "INC1"),)))
+
+    assert context.aborted[2] == (("x-request-id", "INC1"), ("grpc-retry-pushback-ms", "1000"))
+
+
 def test_a_long_message_is_cut() -> None:
     context = Context()
     asyncio.run(refuse(context, ServiceError("x" * 5_000)))

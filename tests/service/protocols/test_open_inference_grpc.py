@@ -248,19 +248,30 @@ class Held:
 
     def __init__(self, repository: Path, reader: Reader | None = None) -> None:
         settings = Settings(model="tiny", grpc_port=0)
-        metrics, lifecycle = Metrics(), Lifecycle()
+        metrics, self.lifecycle = Metrics(), Lifecycle()
         self.lineup, self.num_calls = LineUp(settings, metrics), 0
         self.is_running, self.may_run = threading.Event(), threading.Event()
         manifest = Repository(repository).open("tiny").manifest
         self.model = self.lineup._champion = live_model(manifest, version=1, before=self._hold)
         self.intake = intake = Intake(settings.max_waiting_bytes, settings.max_turn_seconds, lambda: False)
         scoring = Scoring(settings, self.lineup, metrics, intake, reader or Reader())
-        self.server = GrpcServer(settings, self.lineup, metrics=metrics, lifecycle=lifecycle, scoring=scoring)
+        self.server = GrpcServer(settings, self.lineup, metrics=metrics, lifecycle=self.lifecycle, scoring=scoring)
 
     def _hold(self) -> None:
         self.num_calls += 1
         self.is_running.set()
         self.may_run.wait()
+
+
+async def refused_at_last(channel: grpc.aio.Channel) -> grpc.StatusCode | None:
+    """How a server that is to accept nothing more says so."""
+    stub = service_pb2_grpc.GRPCInferenceServiceStub(channel)
+    for _ in range(1_000):
+        try:
+            await stub.ServerLive(service_pb2.ServerLiveRequest())
+        except grpc.RpcError as refusal:
+            return refusal.code()
+    return None
 
 
 def test_what_was_accepted_is_answered_before_the_end(repository: Path) -> None:
@@ -271,15 +282,58 @@ def test_what_was_accepted_is_answered_before_the_end(repository: Path) -> None:
             call = service_pb2_grpc.GRPCInferenceServiceStub(channel).ModelInfer(typed_request())
             accepted = asyncio.ensure_future(call)
             await asyncio.to_thread(held.is_running.wait)
-            stopping = asyncio.create_task(held.server.stop())
-            await asyncio.sleep(0.05)
+            # As the server of HTTP does: stopping follows only when that has finished.
+            held.lifecycle.close(60)
+            assert await refused_at_last(channel) == grpc.StatusCode.UNAVAILABLE
             held.may_run.set()
             answer = await accepted
-        await stopping
+        await held.server.stop()
         await held.model.drain()
         return answer
 
     assert list(asyncio.run(stop_meanwhile()).outputs[0].shape) == [2]
+
+
+def test_what_takes_longer_than_is_left_does_not_hold_up_the_end(repository: Path) -> None:
+    async def stop_late() -> grpc.StatusCode:
+        held = Held(repository)
+        await held.server.start()
+        async with grpc.aio.insecure_channel(f"127.0.0.1:{held.server.port}") as channel:
+            call = service_pb2_grpc.GRPCInferenceServiceStub(channel).ModelInfer(typed_request())
+            accepted = asyncio.ensure_future(call)
+            await asyncio.to_thread(held.is_running.wait)
+            # Requests of HTTP have used up the time.
+            held.lifecycle.close(0)
+            await held.server.stop()
+            with pytest.raises(grpc.RpcError) as refusal:
+                await accepted
+        held.may_run.set()
+        await held.model.drain()
+        return refusal.value.code()
+
+    assert asyncio.run(stop_late()) == grpc.StatusCode.UNAVAILABLE
+
+
+def test_every_answer_names_its_request_and_a_model_that_is_to_stop_is_not_ready(repository: Path) -> None:
+    async def ask() -> tuple[list[str], list[bool]]:
+        held = Held(repository)
+        await held.server.start()
+        async with grpc.aio.insecure_channel(f"127.0.0.1:{held.server.port}") as channel:
+            stub, asked = service_pb2_grpc.GRPCInferenceServiceStub(channel), service_pb2.ModelReadyRequest(name="tiny")
+            named = stub.ModelReady(asked, metadata=(("x-request-id", "INC1"),))
+            refused = stub.ModelReady(service_pb2.ModelReadyRequest(name="nope"), metadata=(("x-request-id", "INC2"),))
+            unnamed = stub.ModelReady(asked)
+            names = [str(dict(await call.trailing_metadata())["x-request-id"]) for call in (named, refused, unnamed)]
+            held.lifecycle.stop()
+            ready = [(await named).ready, (await stub.ModelReady(asked)).ready]
+        await held.server.stop()
+        await held.model.drain()
+        return names, ready
+
+    (*given, found), ready = asyncio.run(ask())
+    assert given == ["INC1", "INC2"]
+    assert found
+    assert ready == [True, False]
 
 
 class ReaderHere(Reader):
@@ -379,5 +433,5 @@ def test_without_its_extra_it_stops_and_names_it(repository: Path) -> None:
     )
 
     assert ended.returncode == 2
-    assert "seqrisk[grpc]" in ended.stderr
+    assert "'.[grpc]'" in ended.stderr
     assert "Traceback" not in ended.stderr

@@ -11,7 +11,9 @@ from service.lifecycle import Lifecycle
 from service.lineup import LineUp
 from service.metrics import Metrics
 from service.settings import Settings
+from service.versions import ModelStatus
 from tests.service.conftest import StartService
+from tests.service.live_models import live_model, manifest
 
 
 def test_the_process_is_alive(client: httpx.Client) -> None:
@@ -41,6 +43,32 @@ def test_a_service_that_is_to_stop_is_not_ready_but_alive() -> None:
     assert "stopping" in ready.json()["error"]
     assert alive.status_code == 200
     assert ready.headers["connection"] == alive.headers["connection"] == "close"
+
+
+def test_a_model_that_is_to_stop_is_not_ready_whoever_asks_but_answers() -> None:
+    lifecycle, metrics, settings = Lifecycle(), Metrics(), Settings(repository="/nowhere", poll_seconds=0)
+    lineup = LineUp(settings, metrics)
+    lineup._champion = live_model(manifest(), version=1)
+    lineup._status = ModelStatus("tiny", 1, "ready", "", manifest())
+    app = create_app(settings, lineup, metrics, lifecycle)
+
+    async def ask(method: str, path: str, **more: object) -> httpx.Response:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://service") as client:
+            return await client.request(method, path, **more)  # type: ignore[arg-type]
+
+    async def ask_all() -> list[httpx.Response]:
+        paths = ("/v2/models/tiny/ready", "/v2/models/tiny/versions/1/ready", "/v1/models/tiny")
+        before = [await ask("GET", path) for path in paths]
+        lifecycle.stop()
+        sequences = [{"event_types": ["7"], "elapsed_minutes": [0]}]
+        scores = await ask("POST", "/v1/score", json={"sequences": sequences})
+        return [*before, *[await ask("GET", path) for path in paths], scores]
+
+    *states, scores = asyncio.run(ask_all())
+
+    assert [answer.status_code for answer in states] == [200, 200, 200, 503, 503, 200]
+    assert (states[2].json()["ready"], states[5].json()["ready"]) == (True, False)
+    assert scores.status_code == 200
 
 
 def test_metrics_are_prometheus_text(client: httpx.Client) -> None:
