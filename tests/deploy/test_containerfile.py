@@ -46,5 +46,12 @@ def test_an_image_has_one_room_beside_the_models(stage: str, other: str) -> None
     assert not any(other in line for line in copied)
 
 
+def test_whatever_is_copied_is_let_into_the_build() -> None:
+    copied = set(re.findall(r"^COPY (?!--from)(\S+) ", TEXT, re.MULTILINE))
+    let_in = re.findall(r"^!(\S+)$", (DEPLOY.parent / ".dockerignore").read_text(), re.MULTILINE)
+
+    assert {source for source in copied if not any(source.startswith(path) for path in let_in)} == set()
+
+
 def test_a_build_without_a_target_makes_the_service() -> None:
     assert [*STAGES][-1] == "service"
