@@ -2,6 +2,7 @@
 
 REQUESTS    of `POST /v1/score`
 ANSWERS     a route, a status -> answers, each under what happened
+error       an envelope
 """
 
 from pydantic import JsonValue
@@ -25,9 +26,10 @@ REQUESTS: dict[str, JsonValue] = {
 }
 
 
-def _error(code: str, message: str, *pointers: str) -> JsonValue:
-    """An envelope; each pointer is to a fault that the whole message tells."""
-    return {"error": message, "code": code, "details": [{"pointer": place, "message": message} for place in pointers]}
+def error(code: str, message: str, *pointers: str, detail: str | None = None) -> JsonValue:
+    """An envelope; each pointer is to a fault that `detail` tells, by default the whole message."""
+    details: JsonValue = [{"pointer": place, "message": detail or message} for place in pointers]
+    return {"error": message, "code": code, "details": details}
 
 
 _SCORES: JsonValue = {
@@ -52,49 +54,50 @@ _SCORES: JsonValue = {
         },
     ],
 }
-_LOADING = _error("not_ready", "Expected a verified and warm model. Received: loading. Loading has not begun.")
+_LOADING = error("not_ready", "Expected a verified and warm model. Received: loading. Loading has not begun.")
 
 ANSWERS: dict[str, dict[str, dict[str, JsonValue]]] = {
     "/v1/score": {
         "200": {"scores": _SCORES},
         "400": {
-            "not JSON": {
-                "error": "Expected JSON in UTF-8. Received: EOF while parsing a list at line 1 column 15.",
-                "code": "malformed_json",
-                "details": [{"pointer": "", "message": "Not JSON: EOF while parsing a list at line 1 column 15."}],
-            },
-            "a header": _error(
+            "not JSON": error(
+                "malformed_json",
+                "Expected JSON in UTF-8. Received: EOF while parsing a list at line 1 column 15.",
+                "",
+                detail="Not JSON: EOF while parsing a list at line 1 column 15.",
+            ),
+            "a header": error(
                 "invalid_header",
                 "Expected a positive number of milliseconds in X-Request-Timeout-Ms, such as 250. Received: 'soon'.",
             ),
         },
         "404": {
-            "another model": _error(
+            "another model": error(
                 "unknown_model", "Expected the model that is served here, 'sla-breach'. Received: 'other'.", "/model"
             )
         },
         "408": {
-            "a slow body": _error(
+            "a slow body": error(
                 "slow_body",
                 "Expected a whole body before the request's deadline. Received: a part of it. "
                 "Allow more time, or send less at once.",
             )
         },
         "413": {
-            "a long body": _error(
+            "a long body": error(
                 "body_too_large",
                 "Expected a body of at most 8000000 bytes. Received: 8000001. Split it into several requests.",
             )
         },
         "415": {
-            "a compressed body": _error(
+            "a compressed body": error(
                 "unsupported_encoding",
                 "Expected a plain body. Received: Content-Encoding br. Send it uncompressed.",
             )
         },
         "422": {
-            "the schema": _error("invalid_request", "Expected the field `sequences`. Received: no such field.", ""),
-            "a rule of time": _error(
+            "the schema": error("invalid_request", "Expected the field `sequences`. Received: no such field.", ""),
+            "a rule of time": error(
                 "invalid_request",
                 "Expected elapsed minutes that never increase (oldest event first). Received: 5.0 after 3.0.",
                 "/sequences/0/elapsed_minutes/1",
@@ -116,53 +119,47 @@ ANSWERS: dict[str, dict[str, dict[str, JsonValue]]] = {
             },
         },
         "500": {
-            "the model": _error(
+            "the model": error(
                 "model_fault",
                 "Expected a risk for each sequence of the request. Received: a failure of the model. "
                 "The same request will fail again; another version of the model may answer.",
             ),
-            "the service": _error("internal_error", "The service failed over this request; its log says why."),
+            "the service": error("internal_error", "The service failed over this request; its log says why."),
         },
         "503": {
             "not ready": _LOADING,
-            "overloaded": _error(
+            "overloaded": error(
                 "overloaded",
                 "Expected requests to wait at most 0.5 s for their turn. Received: others that have waited longer. "
                 "Try later.",
             ),
         },
         "504": {
-            "the time ran out": _error(
+            "the time ran out": error(
                 "deadline_exceeded",
                 "Expected an answer before the request's deadline. Received: none in time. "
                 "Allow more time, or send fewer sequences at once.",
             )
         },
-        "default": {"another method": _error("wrong_method", "Expected the method POST on this path. Received: PUT.")},
+        "default": {"another method": error("wrong_method", "Expected the method POST on this path. Received: PUT.")},
     },
     "/v1/models/{name}": {
         "404": {
-            "another model": {
-                "error": "Could not find any versions of model other",
-                "code": "unknown_model",
-                "details": [
-                    {
-                        "pointer": "",
-                        "message": "Expected the model that is served here, 'sla-breach'. Received: 'other'.",
-                    }
-                ],
-            }
+            "another model": error(
+                "unknown_model",
+                "Could not find any versions of model other",
+                "",
+                detail="Expected the model that is served here, 'sla-breach'. Received: 'other'.",
+            )
         },
-        "503": {
-            "not known yet": _error("not_ready", "Expected a model to be served. Received: Loading has not begun.")
-        },
+        "503": {"not known yet": error("not_ready", "Expected a model to be served. Received: Loading has not begun.")},
     },
     "/livez": {"200": {"alive": {"status": "alive"}}},
     "/readyz": {
         "200": {"ready": {"status": "ready"}},
         "503": {
             "not ready": _LOADING,
-            "stopping": _error("not_ready", "Expected a service that goes on. Received: stopping; ask another one."),
+            "stopping": error("not_ready", "Expected a service that goes on. Received: stopping; ask another one."),
         },
     },
 }

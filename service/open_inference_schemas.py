@@ -12,19 +12,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
-_EXAMPLE: dict[str, JsonValue] = {
-    "id": "INC0000468",
-    "inputs": [
-        {
-            "name": "event_types",
-            "shape": [1, 3],
-            "datatype": "BYTES",
-            "data": ["Opened/Phone", "New/P3", "New/P3"],
-        },
-        {"name": "elapsed_minutes", "shape": [1, 3], "datatype": "FP32", "data": [447.0, 441.0, 0.0]},
-    ],
-    "outputs": [{"name": "risk"}],
-}
+from service.tensor_examples import INFER_REQUESTS
 
 Parameters = dict[str, bool | int | float | str]
 
@@ -198,7 +186,7 @@ class InferRequestedOutput(BaseModel):
 class InferRequest(BaseModel):
     """Right-padded sequences: `elapsed_minutes`, either `event_ids` or `event_types`, and further inputs, if any."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [_EXAMPLE]})
+    model_config = ConfigDict(json_schema_extra={"examples": [INFER_REQUESTS["event types"]]})
 
     id: str | None = None
     parameters: Parameters | None = None

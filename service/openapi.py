@@ -10,9 +10,12 @@ from service.examples import ANSWERS, REQUESTS
 from service.guard import OpenPaths
 from service.schemas import SCORE_REQUEST
 from service.settings import Settings
+from service.tensor_examples import INFER_REQUESTS, PREDICT_REQUESTS, tensor_answers
 
 _JSON = "application/json"
 _SCHEMAS = "#/components/schemas/{model}"
+# By the name of their schema.
+_REQUESTS = {"ScoreRequest": REQUESTS, "PredictBody": PREDICT_REQUESTS, "InferRequest": INFER_REQUESTS}
 _PARAMETERS: dict[str, JsonValue] = {
     "RequestId": {
         "name": "X-Request-Id",
@@ -60,7 +63,7 @@ _HEADERS: dict[str, JsonValue] = {
 
 
 def complete(app: FastAPI, settings: Settings) -> None:
-    """Add to the document of `app`: headers everywhere, and of our own routes the request, its limits and examples."""
+    """Add to the document of `app`: headers everywhere, requests with their limits, and examples."""
     document = app.openapi()
     components = document["components"]
     components["parameters"] = _PARAMETERS
@@ -71,18 +74,24 @@ def complete(app: FastAPI, settings: Settings) -> None:
     for methods in document["paths"].values():
         for operation in methods.values():
             _add_headers(operation)
-    for path, statuses in ANSWERS.items():
+    for path, statuses in (ANSWERS | tensor_answers(settings.vertex_predict_route)).items():
         (operation,) = document["paths"][path].values()
         for status, answers in statuses.items():
             operation["responses"][status]["content"][_JSON]["examples"] = _examples(answers)
 
     components["schemas"] |= _score_request(settings)
-    body = document["paths"]["/v1/score"]["post"]["requestBody"]
-    body["description"] = (
+    _limit_rows(components["schemas"], settings.max_sequences)
+    limits = (
         f"At most {settings.max_body_bytes} bytes, answered within {settings.request_timeout_seconds:g} s or not at "
         "all. What an operator may change, `limits` under `/v1/models` tells."
     )
-    body["content"][_JSON]["examples"] = _examples(REQUESTS)
+    for methods in document["paths"].values():
+        for operation in methods.values():
+            body = operation.get("requestBody", {})
+            schema = body.get("content", {}).get(_JSON, {}).get("schema", {}).get("$ref", "").rpartition("/")[2]
+            if schema in _REQUESTS:
+                body["description"] = f"{body.get('description', '')} {limits}".strip()
+                body["content"][_JSON]["examples"] = _examples(_REQUESTS[schema])
 
 
 def _add_headers(operation: dict[str, Any]) -> None:
@@ -115,6 +124,13 @@ def _add_security(document: dict[str, Any], open_paths: OpenPaths) -> None:
 
 def _examples(values: dict[str, JsonValue]) -> dict[str, JsonValue]:
     return {name: {"value": value} for name, value in values.items()}
+
+
+def _limit_rows(schemas: dict[str, Any], max_sequences: int) -> None:
+    """Rows of tensors are sequences; how long one is, padding included, only the body limits."""
+    schemas["PredictBody"]["properties"]["instances"]["maxItems"] = max_sequences
+    for tensor in ("event_ids", "event_types", "elapsed_minutes"):
+        schemas["Columns"]["properties"][tensor]["maxItems"] = max_sequences
 
 
 def _score_request(settings: Settings) -> dict[str, Any]:

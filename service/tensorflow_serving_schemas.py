@@ -2,13 +2,13 @@
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic import BaseModel, ConfigDict, Field
 
 from models.manifest import Manifest
 from service.predict_request import SIGNATURE
 from service.schemas import ModelVersionStatus
+from service.tensor_examples import PREDICT_REQUESTS
 
-_INSTANCE: JsonValue = {"event_ids": [3, 2, 2], "elapsed_minutes": [447, 441, 0]}
 _DTYPES = {"event_ids": "DT_INT32", "elapsed_minutes": "DT_FLOAT"}
 _DTYPES_OF_FURTHER = {"int32": "DT_INT32", "float32": "DT_FLOAT"}
 
@@ -43,7 +43,7 @@ class Columns(BaseModel):
 class PredictBody(BaseModel):
     """Histories by row (`instances`) or by column (`inputs`)."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"instances": [_INSTANCE]}]})
+    model_config = ConfigDict(json_schema_extra={"examples": [PREDICT_REQUESTS["by row"]]})
 
     signature_name: Literal["serving_default"] = "serving_default"
     instances: list[Instance] = []

@@ -10,6 +10,7 @@ from fastapi import APIRouter
 from models.manifest import Manifest
 from service.lifecycle import Lifecycle
 from service.lineup import LineUp
+from service.protocols.short_ways import GuardedRouter
 from service.schemas import ErrorAnswer, Limits, ModelAnswer, ModelDescription, ModelsAnswer, VersionAnswer
 from service.settings import Settings
 from service.tensorflow_serving_targets import CaselessRoute
@@ -18,7 +19,7 @@ from service.version_statuses import version_statuses
 
 def create_router(settings: Settings, lineup: LineUp, lifecycle: Lifecycle) -> APIRouter:
     """The routes of the catalogue."""
-    router = APIRouter(prefix="/v1/models", tags=["models"], route_class=CaselessRoute)
+    router = GuardedRouter(paths=["/v1/models"], prefix="/v1/models", tags=["models"], route_class=CaselessRoute)
 
     @router.get("", summary="Every served model")
     async def list_models() -> ModelsAnswer:

@@ -11,6 +11,7 @@ from service.entrance import DirectRoute
 from service.lifecycle import Lifecycle
 from service.lineup import LineUp
 from service.protocols.probes import check_ready
+from service.protocols.short_ways import GuardedRouter
 from service.protocols.tensorflow_serving import PREDICT_BODY, PREDICT_RESPONSES, predict
 from service.schemas import ErrorAnswer
 from service.scoring import Scoring
@@ -23,7 +24,12 @@ _HEALTH_RESPONSES: dict[int | str, dict[str, object]] = {
 
 def create_router(settings: Settings, lineup: LineUp, lifecycle: Lifecycle, scoring: Scoring) -> APIRouter:
     """The routes of both clouds. Vertex AI chooses its own; without them there are only SageMaker's."""
-    router = APIRouter(route_class=DirectRoute)
+    ways = (
+        ("SageMaker", "/ping", "/invocations"),
+        ("Vertex AI", settings.vertex_health_route, settings.vertex_predict_route),
+    )
+    paths = [path for _, *paths in ways for path in paths if path is not None]
+    router = GuardedRouter(paths=paths, route_class=DirectRoute)
 
     async def is_ready(_: Request) -> Response:
         check_ready(lineup, lifecycle)
@@ -32,10 +38,6 @@ def create_router(settings: Settings, lineup: LineUp, lifecycle: Lifecycle, scor
     async def score(request: Request) -> Response:
         return await predict(request, scoring)
 
-    ways = (
-        ("SageMaker", "/ping", "/invocations"),
-        ("Vertex AI", settings.vertex_health_route, settings.vertex_predict_route),
-    )
     for cloud, health, invocations in ways:
         if health is not None:
             router.add_api_route(

@@ -16,6 +16,7 @@ from service.open_inference_request import read_inference_request
 from service.open_inference_schemas import InferAnswer, InferRequest
 from service.protocols import open_inference_models
 from service.protocols.open_inference_models import WAYS_TO_ASK
+from service.protocols.short_ways import GuardedRouter, PlainRoute
 from service.schemas import ErrorAnswer
 from service.scoring import Scoring
 from service.settings import Settings
@@ -62,18 +63,11 @@ def create_router(settings: Settings, lineup: LineUp, lifecycle: Lifecycle, scor
     """The routes of the protocol. Its clients send any content type, or none: bodies are read as bytes."""
     catalogue = Catalogue(settings, lineup)
     inferences = Inferences(lineup, catalogue)
-    router = APIRouter(tags=["Open Inference Protocol"])
-    router.include_router(open_inference_models.create_router(settings, lineup, lifecycle, catalogue))
+    router = GuardedRouter(paths=["/v2"], tags=["Open Inference Protocol"])
 
+    # Before the others: routes are tried in turn.
     for path, asked_for in WAYS_TO_ASK:
 
-        @router.post(
-            f"/v2{path}/infer",
-            summary="Score tensors",
-            response_class=Response,
-            responses=_RESPONSES,
-            openapi_extra=_REQUEST,
-        )
         async def infer(request: Request, asked: Annotated[Asked, Depends(asked_for)]) -> Response:
             read = partial(
                 read_inference_request,
@@ -83,6 +77,17 @@ def create_router(settings: Settings, lineup: LineUp, lifecycle: Lifecycle, scor
             with inferences.counted(asked):
                 return await scoring.answer(request, read, write_answer, partial(inferences.pair, asked))
 
+        router.add_api_route(
+            f"/v2{path}/infer",
+            infer,
+            methods=["POST"],
+            summary="Score tensors",
+            response_class=Response,
+            responses=_RESPONSES,
+            openapi_extra=_REQUEST,
+            route_class_override=PlainRoute,
+        )
+    router.include_router(open_inference_models.create_router(settings, lineup, lifecycle, catalogue))
     return router
 
 

@@ -34,11 +34,11 @@ from service.stay import Stay
 _MAX_INDEX_BYTES = 1_000
 
 
-async def _any_version(name: str) -> Asked:
+async def _any_version(_: Request, name: str) -> Asked:
     return Asked(name)
 
 
-async def _one_version(name: str, version: str) -> Asked:
+async def _one_version(_: Request, name: str, version: str) -> Asked:
     return Asked(name, version)
 
 

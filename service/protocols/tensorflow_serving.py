@@ -15,6 +15,7 @@ from service.errors import UnknownModelError, WrongElementError
 from service.lineup import LineUp
 from service.pair import Pair, Part
 from service.predict_request import PredictRequest, read_predict_request, wrong_type
+from service.protocols.short_ways import GuardedRouter, PlainRoute
 from service.schemas import ErrorAnswer, ModelVersionStatus
 from service.scoring import Scoring, shown
 from service.tensorflow_serving_schemas import (
@@ -27,9 +28,10 @@ from service.tensorflow_serving_schemas import (
 from service.tensorflow_serving_targets import OTHER_PATHS, TARGETS, CaselessRoute, Target, expected, find, refuse_path
 from service.version_statuses import version_statuses
 
+Responses = dict[int | str, dict[str, Any]]
+
 _REFUSALS = {
     HTTPStatus.BAD_REQUEST: "Not JSON, not this protocol's form, or a rule of the tensors is broken.",
-    HTTPStatus.NOT_FOUND: "No such model or version is loaded.",
     HTTPStatus.REQUEST_TIMEOUT: "The body did not come in time.",
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "The body is too large, as it came or unpacked.",
     HTTPStatus.UNSUPPORTED_MEDIA_TYPE: "The body is compressed in a way not known here.",
@@ -37,16 +39,22 @@ _REFUSALS = {
     HTTPStatus.SERVICE_UNAVAILABLE: "Not ready or overloaded; `Retry-After` says when to try again.",
     HTTPStatus.GATEWAY_TIMEOUT: "The time ran out.",
 }
-PREDICT_RESPONSES: dict[int | str, dict[str, Any]] = {
+_PREDICT_REFUSALS: Responses = {
+    status: {"model": ErrorAnswer, "description": text} for status, text in _REFUSALS.items()
+}
+# Of a path that names a model, or a version; an unknown label is malformed.
+_UNKNOWN: Responses = {
+    HTTPStatus.NOT_FOUND: {"model": ErrorAnswer, "description": "No such model or version is loaded."}
+}
+_READ_REFUSALS: Responses = {
+    status: _PREDICT_REFUSALS[status] for status in (HTTPStatus.BAD_REQUEST, HTTPStatus.SERVICE_UNAVAILABLE)
+}
+PREDICT_RESPONSES: Responses = {
     HTTPStatus.OK: {
         "model": PredictionsAnswer | OutputsAnswer,
         "description": "By row for `instances`, by column for `inputs`.",
     },
-    **{status: {"model": ErrorAnswer, "description": text} for status, text in _REFUSALS.items()},
-}
-_NOT_FOUND: dict[int | str, dict[str, Any]] = {
-    status: {"model": ErrorAnswer, "description": _REFUSALS[status]}
-    for status in (HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND, HTTPStatus.SERVICE_UNAVAILABLE)
+    **_PREDICT_REFUSALS,
 }
 PREDICT_BODY: dict[str, JsonValue] = {
     "requestBody": {
@@ -56,9 +64,13 @@ PREDICT_BODY: dict[str, JsonValue] = {
 }
 
 
+class _PredictRoute(CaselessRoute, PlainRoute):
+    """Words in any case, and no injection."""
+
+
 def create_router(lineup: LineUp, scoring: Scoring) -> APIRouter:
     """The routes of the protocol. They come before those of the catalogue, whose paths are a part of theirs."""
-    router = APIRouter(tags=["TensorFlow Serving"], route_class=CaselessRoute)
+    router = GuardedRouter(paths=["/v1/models/"], tags=["TensorFlow Serving"], route_class=CaselessRoute)
     for path, target_of in TARGETS:
         _add_routes(router, path, Depends(target_of), lineup, scoring)
     for path in OTHER_PATHS:
@@ -101,25 +113,33 @@ async def predict(request: Request, scoring: Scoring, choose: Callable[[], Pair]
 
 
 def _add_routes(router: APIRouter, path: str, asked: Any, lineup: LineUp, scoring: Scoring) -> None:  # noqa: ANN401  FastAPI's own
-    @router.post(
-        path + ":predict",
-        summary="Score tensors, as TensorFlow Serving",
-        response_class=Response,
-        responses=PREDICT_RESPONSES,
-        openapi_extra=PREDICT_BODY,
-    )
+    unknown = {} if "{label}" in path else _UNKNOWN
+
     async def predict_with(request: Request, target: Target = asked) -> Response:
         find(lineup, target)
         return await predict(request, scoring, lambda: lineup.pair(find(lineup, target)))
 
-    @router.get(path + "/metadata", summary="The signature, as TensorFlow Serving", responses=_NOT_FOUND)
+    router.add_api_route(
+        path + ":predict",
+        predict_with,
+        methods=["POST"],
+        summary="Score tensors, as TensorFlow Serving",
+        response_class=Response,
+        responses=PREDICT_RESPONSES | unknown,
+        openapi_extra=PREDICT_BODY,
+        route_class_override=_PredictRoute,
+    )
+
+    @router.get(path + "/metadata", summary="The signature, as TensorFlow Serving", responses=_READ_REFUSALS | unknown)
     async def read_metadata(target: Target = asked) -> MetadataAnswer:
         return MetadataAnswer.of(find(lineup, target).manifest)
 
     # Of the model itself, the catalogue tells it.
     if path != TARGETS[0][0]:
 
-        @router.get(path, summary="Which versions are loaded, as TensorFlow Serving", responses=_NOT_FOUND)
+        @router.get(
+            path, summary="Which versions are loaded, as TensorFlow Serving", responses=_READ_REFUSALS | _UNKNOWN
+        )
         async def read_status(target: Target = asked) -> StatusOfVersionsAnswer:
             return StatusOfVersionsAnswer(model_version_status=_statuses(lineup, target))
 

@@ -3,69 +3,30 @@
 import asyncio
 import json
 import re
-import threading
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
-from functools import cache
+from collections.abc import Callable, Iterator
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
-import httpx
 import jsonschema_rs
 import pytest
 from schemathesis.specs.openapi.definitions import OPENAPI_31_VALIDATOR
 
-from models.repository import Repository
-from service.app import create_app
-from service.entrance import Entrance
 from service.examples import ANSWERS, REQUESTS
-from service.lifecycle import Lifecycle
-from service.lineup import LineUp
-from service.live_model import LiveModel
-from service.metrics import Metrics
 from service.schemas import SCORE_REQUEST
-from service.settings import DEFAULT_REPOSITORY, Settings
-from service.versions import ModelStatus
-from tests.service.live_models import live_model
+from service.settings import Settings
+from service.tensor_examples import tensor_answers
+from tests.service.causes import COMMON, Answer, ask, loading, make_app, post, with_model
 
 ROOT = Path(__file__).parents[2]
+OWN = "/v1/score"
+TENSORS = ("event_ids", "event_types", "elapsed_minutes")
 SOUND = {"event_types": ["a"], "elapsed_minutes": [0]}
-# Waiting for the model, it keeps other bodies from being read.
-MANY = {"sequences": [SOUND] * 600}
-BUSY = Settings(max_waiting_sequences=1_000)
-
-Answer = Coroutine[Any, Any, httpx.Response]
-
-
-def _default_model(before: Callable[[], object] = int) -> LiveModel:
-    """What the examples talk of, with another network."""
-    return live_model(Repository(DEFAULT_REPOSITORY).open("sla-breach").manifest, version=1, before=before)
-
-
-def _app(champion: LiveModel | None, settings: Settings | None = None, *, is_stopping: bool = False) -> Entrance:
-    settings = settings or Settings()
-    metrics, lifecycle = Metrics(), Lifecycle()
-    lineup = LineUp(settings, metrics)
-    lineup._champion = champion
-    if champion is not None:
-        lineup._status = ModelStatus(champion.manifest.name, 1, "ready", "", champion.manifest)
-    if is_stopping:
-        lifecycle.stop()
-    return create_app(settings, lineup, metrics, lifecycle)
 
 
 @cache
 def _document() -> dict[str, Any]:
-    return _loading().app.openapi()
-
-
-@cache
-def _loading() -> Entrance:
-    return _app(None)
-
-
-@cache
-def _ready() -> Entrance:
-    return _app(_default_model())
+    return loading().app.openapi()
 
 
 @pytest.fixture(scope="module")
@@ -73,61 +34,6 @@ def loop() -> Iterator[asyncio.Runner]:
     """One event loop for the applications that tests share."""
     with asyncio.Runner() as runner:
         yield runner
-
-
-async def _request(app: Entrance, method: str, path: str, **more: Any) -> httpx.Response:  # noqa: ANN401  httpx'
-    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
-    async with httpx.AsyncClient(transport=transport, base_url="http://service") as client:
-        return await client.request(method, path, **more)
-
-
-async def _post(app: Entrance, content: Any, **headers: str) -> httpx.Response:  # noqa: ANN401  JSON, bytes, a stream
-    kind = "json" if isinstance(content, dict) else "content"
-    return await _request(app, "POST", "/v1/score", **{kind: content}, headers=headers)
-
-
-async def _slow_body() -> httpx.Response:
-    async def stream() -> AsyncIterator[bytes]:
-        yield b"{"
-        await asyncio.sleep(60)
-
-    return await _post(_ready(), stream(), **{"X-Request-Timeout-Ms": "50"})
-
-
-async def _failing_model() -> httpx.Response:
-    def fail() -> None:
-        raise ValueError("the model failed")
-
-    return await _post(_app(_default_model(fail)), {"sequences": [SOUND]})
-
-
-async def _failing_service() -> httpx.Response:
-    broken = _default_model()
-    del broken.vocabulary
-    return await _post(_app(broken), {"sequences": [SOUND]})
-
-
-async def _held(then: Callable[[Entrance], Answer]) -> httpx.Response:
-    """An answer while the model is busy for as long as it takes."""
-    may_run = threading.Event()
-    app = _app(_default_model(may_run.wait), BUSY)
-    try:
-        return await then(app)
-    finally:
-        may_run.set()
-
-
-async def _overloaded(app: Entrance) -> httpx.Response:
-    waiting = [asyncio.create_task(_post(app, content)) for content in (MANY, {"sequences": [SOUND]})]
-    await asyncio.sleep(BUSY.max_turn_seconds + 0.2)
-    answer = await _post(app, {"sequences": [SOUND]})
-    for task in waiting:
-        task.cancel()
-    return answer
-
-
-async def _too_late(app: Entrance) -> httpx.Response:
-    return await _post(app, {"sequences": [SOUND]}, **{"X-Request-Timeout-Ms": "50"})
 
 
 SEVERAL_FAULTS = {
@@ -140,27 +46,20 @@ UNORDERED = {"sequences": [{"event_types": ["a"] * 3, "elapsed_minutes": [3, 5, 
 
 # What brings about each answer that the document shows.
 CAUSES: dict[tuple[str, str, str], Callable[[], Answer]] = {
-    ("/v1/score", "400", "not JSON"): lambda: _post(_ready(), b'{"sequences": ['),
-    ("/v1/score", "400", "a header"): lambda: _post(_ready(), {}, **{"X-Request-Timeout-Ms": "soon"}),
-    ("/v1/score", "404", "another model"): lambda: _post(_ready(), {"model": "other", "sequences": [SOUND]}),
-    ("/v1/score", "408", "a slow body"): _slow_body,
-    ("/v1/score", "413", "a long body"): lambda: _post(_ready(), b" " * 8_000_001),
-    ("/v1/score", "415", "a compressed body"): lambda: _post(_ready(), b"\x0b", **{"Content-Encoding": "br"}),
-    ("/v1/score", "422", "the schema"): lambda: _post(_ready(), {}),
-    ("/v1/score", "422", "a rule of time"): lambda: _post(_ready(), UNORDERED),
-    ("/v1/score", "422", "several faults"): lambda: _post(_ready(), SEVERAL_FAULTS),
-    ("/v1/score", "500", "the model"): _failing_model,
-    ("/v1/score", "500", "the service"): _failing_service,
-    ("/v1/score", "503", "not ready"): lambda: _post(_loading(), {}),
-    ("/v1/score", "503", "overloaded"): lambda: _held(_overloaded),
-    ("/v1/score", "504", "the time ran out"): lambda: _held(_too_late),
-    ("/v1/score", "default", "another method"): lambda: _request(_loading(), "PUT", "/v1/score"),
-    ("/v1/models/{name}", "404", "another model"): lambda: _request(_ready(), "GET", "/v1/models/other"),
-    ("/v1/models/{name}", "503", "not known yet"): lambda: _request(_loading(), "GET", "/v1/models/other"),
-    ("/livez", "200", "alive"): lambda: _request(_loading(), "GET", "/livez"),
-    ("/readyz", "200", "ready"): lambda: _request(_ready(), "GET", "/readyz"),
-    ("/readyz", "503", "not ready"): lambda: _request(_loading(), "GET", "/readyz"),
-    ("/readyz", "503", "stopping"): lambda: _request(_app(None, is_stopping=True), "GET", "/readyz"),
+    (OWN, "400", "not JSON"): lambda: post(with_model(), OWN, b'{"sequences": ['),
+    (OWN, "400", "a header"): lambda: post(with_model(), OWN, {}, **{"X-Request-Timeout-Ms": "soon"}),
+    (OWN, "404", "another model"): lambda: post(with_model(), OWN, {"model": "other", "sequences": [SOUND]}),
+    (OWN, "415", "a compressed body"): lambda: post(with_model(), OWN, b"\x0b", **{"Content-Encoding": "br"}),
+    (OWN, "422", "the schema"): lambda: post(with_model(), OWN, {}),
+    (OWN, "422", "a rule of time"): lambda: post(with_model(), OWN, UNORDERED),
+    (OWN, "422", "several faults"): lambda: post(with_model(), OWN, SEVERAL_FAULTS),
+    **{(OWN, *what): partial(cause, OWN, {"sequences": [SOUND]}) for what, cause in COMMON.items()},
+    ("/v1/models/{name}", "404", "another model"): lambda: ask(with_model(), "GET", "/v1/models/other"),
+    ("/v1/models/{name}", "503", "not known yet"): lambda: ask(loading(), "GET", "/v1/models/other"),
+    ("/livez", "200", "alive"): lambda: ask(loading(), "GET", "/livez"),
+    ("/readyz", "200", "ready"): lambda: ask(with_model(), "GET", "/readyz"),
+    ("/readyz", "503", "not ready"): lambda: ask(loading(), "GET", "/readyz"),
+    ("/readyz", "503", "stopping"): lambda: ask(make_app(None, is_stopping=True), "GET", "/readyz"),
 }
 SHOWN = {
     (path, status, name): value
@@ -168,7 +67,7 @@ SHOWN = {
     for status, answers in statuses.items()
     for name, value in answers.items()
 }
-SCORES = ("/v1/score", "200", "scores")
+SCORES = (OWN, "200", "scores")
 
 
 @pytest.mark.parametrize("cause", CAUSES, ids=" ".join)
@@ -205,7 +104,7 @@ def test_the_scores_shown_are_those_of_the_readme() -> None:
 
 @pytest.mark.parametrize("name", REQUESTS)
 def test_a_request_shown_is_accepted(name: str, loop: asyncio.Runner) -> None:
-    answer = loop.run(_post(_ready(), REQUESTS[name]))
+    answer = loop.run(post(with_model(), OWN, REQUESTS[name]))
 
     assert answer.status_code == 200, answer.text
 
@@ -229,20 +128,24 @@ def test_examples_fit_the_schemas_they_stand_beside() -> None:
                     jsonschema_rs.Draft202012Validator(schema).validate(example["value"])
                     num_examples += 1
 
-    assert num_examples >= len(SHOWN) + len(REQUESTS)
+    of_tensors = [answers for statuses in tensor_answers(None).values() for answers in statuses.values()]
+    assert num_examples >= len(SHOWN) + len(REQUESTS) + sum(map(len, of_tensors))
 
 
 def test_limits_are_those_of_the_settings() -> None:
     settings = Settings(max_sequences=77, max_sequence_events=99, max_body_bytes=12_345, request_timeout_seconds=2.5)
-    document = _app(None, settings).app.openapi()
+    document = make_app(None, settings).app.openapi()
     schemas = document["components"]["schemas"]
 
     assert schemas["ScoreRequest"]["properties"]["sequences"]["maxItems"] == 77
     for form in ("events", "event_types", "elapsed_minutes"):
         assert schemas["SequenceBody"]["properties"][form]["maxItems"] == 99
-    described = document["paths"]["/v1/score"]["post"]["requestBody"]["description"]
-    assert "12345 bytes" in described
-    assert "2.5 s" in described
+    assert schemas["PredictBody"]["properties"]["instances"]["maxItems"] == 77
+    assert {schemas["Columns"]["properties"][tensor]["maxItems"] for tensor in TENSORS} == {77}
+    for path in (OWN, "/v1/models/{name}:predict", "/invocations", "/v2/models/{name}/infer"):
+        described = document["paths"][path]["post"]["requestBody"]["description"]
+        assert "12345 bytes" in described
+        assert "2.5 s" in described
     assert schemas["ScoreRequest"]["properties"].keys() == SCORE_REQUEST.json_schema()["properties"].keys()
 
 
