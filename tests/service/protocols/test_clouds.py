@@ -1,7 +1,6 @@
-"""What Vertex AI and SageMaker expect of a container, and one history through every protocol."""
+"""What Vertex AI and SageMaker expect of a container; their scores are compared in test_one_risk.py."""
 
 import asyncio
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -14,47 +13,13 @@ from service.lineup import LineUp
 from service.metrics import Metrics
 from service.schemas import ErrorAnswer
 from service.settings import Settings
-from tests.service.conftest import VOCABULARY, StartService
+from tests.service.conftest import VOCABULARY
 from tests.service.live_models import live_model, manifest
 
 HEALTH = "/v1/endpoints/11/deployedModels/22"
 TYPES, MINUTES = ["Opened/Phone", "New/P3", "never seen"], [447.5, 6, 0]
 IDS = Vocabulary(VOCABULARY).ids(TYPES)
 ROW: dict[str, Any] = {"event_ids": IDS, "elapsed_minutes": MINUTES}
-
-
-def test_one_history_has_one_risk_on_every_path(repository: Path, start_service: StartService) -> None:
-    service = start_service(
-        SEQRISK_REPOSITORY=str(repository),
-        SEQRISK_MAX_BATCH="1",
-        AIP_HTTP_PORT="0",
-        AIP_HEALTH_ROUTE=HEALTH,
-        AIP_PREDICT_ROUTE=f"{HEALTH}:predict",
-        AIP_MODE="PREDICTION",
-    )
-    service.expect_output(r"(is ready)")
-    address = service.address()
-    assert address.startswith("http://0.0.0.0:")
-    columns = {name: [values] for name, values in ROW.items()}
-    types = {"event_types": TYPES, "elapsed_minutes": MINUTES}
-    asked: list[tuple[str, dict[str, Any]]] = [
-        ("/v1/models/tiny:predict", {"instances": [ROW]}),
-        ("/v1/models/tiny:predict", {"inputs": columns}),
-        (f"{HEALTH}:predict", {"instances": [ROW], "parameters": {"anything": 1}}),
-        (f"{HEALTH}:predict", {"instances": [types]}),
-        ("/invocations", {"instances": [ROW]}),
-        ("/invocations", {"inputs": columns}),
-    ]
-    with httpx.Client(base_url=address.replace("0.0.0.0", "127.0.0.1"), timeout=60) as client:
-        assert client.get(HEALTH).status_code == 200
-        ours = client.post("/v1/score", json={"sequences": [types]}).json()["scores"][0]
-
-        for path, body in asked:
-            answer = client.post(path, json=body).json()
-            theirs = answer["predictions"][0] if "predictions" in answer else answer["outputs"]
-            for output in ("risk", "auxiliary_risk"):
-                risk = theirs[output][0] if "outputs" in answer else theirs[output]
-                assert risk == pytest.approx(ours[output], abs=1e-6), path
 
 
 def test_sagemaker_pings_and_gets_an_empty_answer(client: httpx.Client) -> None:
