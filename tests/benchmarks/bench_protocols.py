@@ -2,7 +2,7 @@
 
 From the root of the project, while nothing else runs: python -m tests.benchmarks.bench_protocols [--rounds 3]
 
-All sequences have the length of a median history, so that none of the protocols sends padding.
+All sequences of a load have one length, that of a median history or of the longest, so that no protocol sends padding.
 """
 
 import argparse
@@ -55,7 +55,7 @@ class Way:
 
 
 def main() -> None:
-    """Measure every protocol with one sequence a body and with 64; print and write the table."""
+    """Measure every protocol with one sequence a body, with 64, and with 64 long ones; print and write the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--repository", type=Path, default=ROOT / "models" / "artifacts")
     parser.add_argument("--rounds", type=int, default=3, help="Repetitions; medians are reported.")
@@ -67,9 +67,14 @@ def main() -> None:
     port = free_port()
     with service(options.repository, compile_cache_directory=ROOT / ".cache" / "compiled", grpc_port=port) as server:
         measure = Measure(manifest, server.url, f"http://127.0.0.1:{port}", options.rounds, options.seconds)
+        quantiles, longest = manifest.reference.length_quantiles, manifest.max_events
+        length = max(1, round(float(np.interp(0.5, quantiles.levels, quantiles.values))))
         rows = [
-            *measure("one sequence", sequences_a_body=1, num_bodies=200, connections=32),
-            *measure("64 sequences", sequences_a_body=64, num_bodies=50, connections=8),
+            *measure("one sequence", sequences_a_body=1, num_bodies=200, connections=32, length=length),
+            *measure("64 sequences", sequences_a_body=64, num_bodies=50, connections=8, length=length),
+            *measure(
+                f"64 sequences of {longest} events", sequences_a_body=64, num_bodies=50, connections=8, length=longest
+            ),
         ]
     show("The same sequences through every protocol", rows)
     write("protocols", rows)
@@ -92,14 +97,12 @@ class Measure:
         self._grpc_url = grpc_url
         self._rounds = rounds
         self._seconds = seconds
-        quantiles = manifest.reference.length_quantiles
-        self._length = max(1, round(float(np.interp(0.5, quantiles.levels, quantiles.values))))
 
-    def __call__(self, what: str, *, sequences_a_body: int, num_bodies: int, connections: int) -> list[Row]:
-        """Bodies a second of every protocol, over those of our own."""
-        bodies = traffic.bodies(
-            self._manifest, num_bodies=num_bodies, sequences_a_body=sequences_a_body, length=self._length
-        )
+    def __call__(
+        self, what: str, *, sequences_a_body: int, num_bodies: int, connections: int, length: int
+    ) -> list[Row]:
+        """Bodies a second of every protocol, over those of our own, with sequences of `length` events."""
+        bodies = traffic.bodies(self._manifest, num_bodies=num_bodies, sequences_a_body=sequences_a_body, length=length)
         written = {name: [way.write(self._manifest, body) for body in bodies] for name, way in WAYS.items()}
         message = _message(self._manifest, bodies[0]).SerializeToString()
         self._check({name: its_bodies[0] for name, its_bodies in written.items()}, message)
