@@ -17,7 +17,15 @@ from pathlib import Path
 
 from tests.benchmarks.results import Row, show
 from tests.benchmarks.servers import ROOT
-from tests.cluster import lab, prove_autoscaling, prove_disruptions, prove_limits, prove_serving, prove_training
+from tests.cluster import (
+    lab,
+    prove_autoscaling,
+    prove_disruptions,
+    prove_keys,
+    prove_limits,
+    prove_serving,
+    prove_training,
+)
 from tests.cluster.binaries import MissingError, kubernetes
 from tests.cluster.cluster import Cluster
 from tests.cluster.images import SERVICE, TRAINING, export, pause
@@ -30,6 +38,7 @@ PROOFS = {
     "serving": prove_serving.prove,
     "limits": prove_limits.prove,
     "disruptions": prove_disruptions.prove,
+    "keys": prove_keys.prove,
     "training": prove_training.prove,
     "autoscaling": prove_autoscaling.prove,
 }
@@ -54,7 +63,7 @@ def _prove_in_lab(names: list[str]) -> list[Row]:
     binaries = kubernetes()
     directory = ROOT / ".cache" / "cluster"
     lab.enter_namespaces(directory)
-    wanted = [SERVICE, *([TRAINING] if "training" in names else [])]
+    wanted = [SERVICE, *([TRAINING] if {"limits", "training"} & {*names} else [])]
     archives = [pause(directory), *(export(name, directory) for name in wanted)]
     with lab.running(binaries, directory, archives) as kubeconfig:
         return _prove(kubeconfig, names)

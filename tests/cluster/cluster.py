@@ -61,6 +61,16 @@ class Cluster:
         found = self.get("pods", f"--selector={selector}")["items"]
         return [pod for pod in found if "deletionTimestamp" not in pod["metadata"]]
 
+    def identities(self) -> set[tuple[str, int]]:
+        """Every service pod's identity, and how often its container was restarted."""
+        return {(pod["metadata"]["uid"], pod["status"]["containerStatuses"][0]["restartCount"]) for pod in self.pods()}
+
+    def metrics(self, pod: Manifest) -> str:
+        """What a pod, asked by itself, says of its metrics."""
+        return self.kubectl(
+            "get", "--raw", f"/api/v1/namespaces/{NAMESPACE}/pods/{pod['metadata']['name']}:8080/proxy/metrics"
+        )
+
     def scale(self, replicas: int) -> None:
         """Ask for another number of replicas, and do not wait."""
         self.kubectl("scale", DEPLOYMENT, f"--replicas={replicas}")

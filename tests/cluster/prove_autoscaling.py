@@ -3,7 +3,7 @@
 import json
 import tempfile
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from time import monotonic, sleep
 
@@ -17,6 +17,7 @@ from tests.cluster.manifests import OVERLAYS, built
 from tests.cluster.metrics_api import CPU_CORES, WAIT_SECONDS, answering
 from tests.cluster.prometheus import Prometheus, scraping
 from tests.cluster.prove_serving import NUM_REPLICAS, deploy
+from tests.cluster.timeline import Sample, draw
 from tests.proofs.verdict import must_be_below, must_be_none
 
 TARGET_SECONDS = 0.020
@@ -38,27 +39,6 @@ _QUIET_SECONDS = 30
 _RISE_SECONDS = 400
 _RELIEF_SECONDS = 400
 _FALL_SECONDS = 300
-
-
-@dataclass(frozen=True, slots=True)
-class Sample:
-    """One moment.
-
-    Attributes:
-        seconds: Since the begin.
-        per_second: Requests sent.
-        wait_seconds: The metric: mean wait for the model, averaged over the pods.
-        cpu_cores: Used by all pods.
-        desired: Replicas the autoscaler asks for.
-        ready: Replicas that answer.
-    """
-
-    seconds: float
-    per_second: float
-    wait_seconds: float
-    cpu_cores: float
-    desired: int
-    ready: int
 
 
 def prove(cluster: Cluster) -> list[Row]:
@@ -152,9 +132,10 @@ class Timeline:
                 return
 
     def keep(self) -> None:
-        """Write the samples to a file."""
+        """Write the samples to a file, and draw them beside it."""
         TIMELINE.parent.mkdir(exist_ok=True)
         TIMELINE.write_text(json.dumps([asdict(sample) for sample in self.samples], indent=1) + "\n")
+        draw(TIMELINE.with_suffix(".svg"), self.samples, TARGET_SECONDS)
 
     def _sample(self) -> Sample:
         waits = self._prometheus.by_pod(WAIT_SECONDS)

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from collections import Counter
 from datetime import datetime
 from itertools import islice
@@ -44,6 +45,7 @@ def prove(cluster: Cluster) -> list[Row]:
     repository = Repository(ROOT / "models" / "artifacts")
     statuses = asyncio.run(_work_hard(cluster.service_url(), repository.open(repository.names()[0]).manifest))
     hard = [_peak_bytes(cluster, pod) for pod in before]
+    resident = [_resident_bytes(cluster, pod) for pod in before]
     restarts = sum(pod["status"]["containerStatuses"][0]["restartCount"] for pod in cluster.pods())
     limit_bytes = int(limit["memory"].removesuffix("Mi")) * _MEBI
     kept = {200, 408, 413, 503, 504}
@@ -62,6 +64,13 @@ def prove(cluster: Cluster) -> list[Row]:
             max(hard) / limit_bytes,
             LARGEST_SHARE,
             measured=f"{max(hard) / _MEBI:.0f} MiB of {limit['memory']}; answers {dict(statuses)}",
+        ),
+        Row(
+            "resident memory of the process afterwards, as the alert sees it, MiB",
+            "with the pages of libraries that others on the node use as well",
+            max(resident) / _MEBI,
+            None,
+            is_least=False,
         ),
         must_be_none("restarts", restarts, among=NUM_REPLICAS),
         must_be_none(
@@ -105,6 +114,10 @@ def _start_seconds(pod: Manifest) -> float:
     begun = pod["status"]["containerStatuses"][0]["state"]["running"]["startedAt"]
     ready = next(one for one in pod["status"]["conditions"] if one["type"] == "Ready")["lastTransitionTime"]
     return (datetime.fromisoformat(ready) - datetime.fromisoformat(begun)).total_seconds()
+
+
+def _resident_bytes(cluster: Cluster, pod: Manifest) -> float:
+    return float(re.findall(r"^process_resident_memory_bytes (\S+)$", cluster.metrics(pod), re.MULTILINE)[0])
 
 
 def _peak_bytes(cluster: Cluster, pod: Manifest) -> int:

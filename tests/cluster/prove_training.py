@@ -25,7 +25,7 @@ def prove(cluster: Cluster) -> list[Row]:
     """Let the shipped Job publish version 1, serve it, and let the CronJob's template publish version 2 beside."""
     manifests = built(OVERLAYS / "training", cluster.minor_version)
     deploy(cluster, manifests, before_pods=lambda: _wait_for_job(cluster, _FIRST_JOB))
-    before = _identities(cluster)
+    before = cluster.identities()
     repository = Repository(ROOT / "models" / "artifacts")
     manifest = repository.open(repository.names()[0]).manifest
     with Load(cluster.service_url(), manifest, PER_SECOND) as load:
@@ -50,7 +50,7 @@ def prove(cluster: Cluster) -> list[Row]:
             PICKED_UP_SECONDS,
             measured=f"Job {published_at - begun_at:.0f} s; answers by version {answered}",
         ),
-        must_be_none("pods restarted or replaced for it", len(before ^ _identities(cluster)), among=NUM_REPLICAS),
+        must_be_none("pods restarted or replaced for it", len(before ^ cluster.identities()), among=NUM_REPLICAS),
         must_be_none("requests lost", len(lost), among=len(asked)),
         Row("p50, p99, longest while it trained and swapped, ms", milliseconds(asked), 0, None, is_least=False),
     ]
@@ -82,13 +82,7 @@ def _wait_for_version(cluster: Cluster, version: int) -> None:
     """Wait until each pod, asked by its own address, answers with `version`."""
     until = monotonic() + PICKED_UP_SECONDS
     for pod in cluster.pods():
-        url = f"/api/v1/namespaces/seqrisk/pods/{pod['metadata']['name']}:8080/proxy/metrics"
-        while f'version="{version}"}} 1.0' not in cluster.kubectl("get", "--raw", url):
+        while f'version="{version}"}} 1.0' not in cluster.metrics(pod):
             if monotonic() > until:
                 return
             sleep(_POLL_SECONDS)
-
-
-def _identities(cluster: Cluster) -> set[tuple[str, int]]:
-    """Every pod's identity, and how often its container was restarted."""
-    return {(pod["metadata"]["uid"], pod["status"]["containerStatuses"][0]["restartCount"]) for pod in cluster.pods()}

@@ -4,7 +4,10 @@ from pathlib import Path
 
 import pytest
 import yaml
+from typer.testing import CliRunner
 
+from service.__main__ import commands
+from service.keys import read_keys
 from tests.deploy.kustomizations import COMPONENTS, KUSTOMIZE, OVERLAYS, ROOT, build
 from tests.deploy.rules import alerts
 
@@ -60,6 +63,22 @@ def test_every_command_names_a_directory_that_is_there() -> None:
 
     assert named
     assert [path for path in named if not (ROOT / path / "kustomization.yaml").exists()] == []
+
+
+def test_the_command_for_a_new_key_writes_a_line_that_the_service_takes() -> None:
+    (arguments,) = re.findall(r"^docker run --rm seqrisk/service:\S+ (keys .+) >> keys\.toml$", README, re.MULTILINE)
+
+    done = CliRunner().invoke(commands, arguments.split())
+
+    assert done.exit_code == 0
+    assert list(read_keys(done.stdout.encode())) == ["shop"]
+
+
+def test_every_target_of_make_that_is_named_exists() -> None:
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    named = set(re.findall(r"`make ([a-z-]+)", README))
+
+    assert {"cluster-test", "monitoring-test"} <= named <= targets
 
 
 def test_the_recipe_of_managed_services_is_yaml() -> None:
