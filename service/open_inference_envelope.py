@@ -37,9 +37,9 @@ def read_asked(message: bytes) -> Asked:
     return Asked(name, version or None)
 
 
-def malformed() -> InvalidTensorsError:
-    """What is said of bytes that are no message."""
-    return refused("", "Expected a ModelInferRequest. Received: bytes that are no such message.")
+def malformed(expected: str = "ModelInferRequest") -> InvalidTensorsError:
+    """What is said of bytes that are no such message."""
+    return refused("", f"Expected a {expected}. Received: bytes that are no such message.")
 
 
 def _span(message: bytes, wire_type: int, place: int) -> tuple[int, int]:

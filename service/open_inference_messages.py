@@ -1,25 +1,32 @@
 """Requests and answers of the Open Inference Protocol as gRPC's messages, in the classes that tritonclient ships.
 
-read_bytes       bytes -> request
-read_message     message -> request
+read_bytes       bytes -> request for inference
+read_message     message -> request for inference
 write_message    scores -> message
+parse            bytes -> any message
+asked_of         message -> the model it asks for
+as_message       what REST answers -> message
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 # First, because without it the next one raises what is no ImportError.
 import grpc  # noqa: F401
-from google.protobuf.message import DecodeError
+from google.protobuf.json_format import ParseDict
+from google.protobuf.message import DecodeError, Message
 from tritonclient.grpc import service_pb2
 
 from models.further_inputs import FurtherInput
 from service.open_inference_answer import DATATYPE, answer_id, risks_of
+from service.open_inference_catalogue import Asked
 from service.open_inference_envelope import malformed
 from service.open_inference_outputs import OUTPUTS, check_output, read_outputs
 from service.open_inference_request import InferenceRequest, check_inputs, read_timeout, tensors_of
 from service.open_inference_tensor import Elements, InputTensor, refused
 from service.pair import Part
+
+AnyMessage = TypeVar("AnyMessage", bound=Message)
 
 _CONTENTS = {
     "INT32": "int_contents",
@@ -32,11 +39,7 @@ _CONTENTS = {
 
 def read_bytes(body: bytes, further: Sequence[FurtherInput] = ()) -> InferenceRequest:
     """As `read_message`, from a message's bytes."""
-    try:
-        message = service_pb2.ModelInferRequest.FromString(body)
-    except DecodeError as error:
-        raise malformed() from error
-    return read_message(message, further)
+    return read_message(parse(body, service_pb2.ModelInferRequest), further)
 
 
 def read_message(message: service_pb2.ModelInferRequest, further: Sequence[FurtherInput] = ()) -> InferenceRequest:
@@ -85,6 +88,29 @@ def write_message(asked: InferenceRequest, part: Part) -> service_pb2.ModelInfer
         else:
             tensor.contents.fp32_contents.extend(risks.tolist())
     return message
+
+
+def parse(body: bytes, expected: type[AnyMessage]) -> AnyMessage:
+    """The message that these bytes are.
+
+    Raises:
+        InvalidTensorsError: They are no such message.
+    """
+    try:
+        message: AnyMessage = expected.FromString(body)
+    except DecodeError as error:
+        raise malformed(expected.__name__) from error
+    return message
+
+
+def asked_of(request: Any) -> Asked:  # noqa: ANN401  each message has its own class
+    """The model that a message names, and the version, if it does."""
+    return Asked(request.name, request.version or None)
+
+
+def as_message(fields: dict[str, Any], message: Message) -> Message:
+    """What REST answers as JSON, as the message of the same fields."""
+    return ParseDict(fields, message)
 
 
 def _from_raw(heads: Sequence[InputTensor], message: service_pb2.ModelInferRequest) -> dict[str, Elements]:

@@ -12,7 +12,6 @@ from time import monotonic, perf_counter
 from typing import Any, TypeAlias
 
 import grpc
-from google.protobuf.json_format import ParseDict
 from google.protobuf.message import Message
 from tritonclient.grpc import service_pb2
 
@@ -26,7 +25,7 @@ from service.logs import REQUEST_ID
 from service.metrics import Metrics
 from service.open_inference_catalogue import Asked, Catalogue
 from service.open_inference_envelope import read_asked
-from service.open_inference_messages import read_bytes, write_message
+from service.open_inference_messages import as_message, asked_of, parse, read_bytes, write_message
 from service.protocols.grpc_refusals import refuse
 from service.protocols.open_inference_models import model_control_is_off
 from service.protocols.probes import check_ready
@@ -129,6 +128,8 @@ class GrpcServer:
         return int(self._server.add_secure_port(address, credentials))
 
     def _handler(self) -> grpc.GenericRpcHandler:
+        # As bytes: gRPC itself would fail over what is no message. One to infer may be large, and then waits to be read
+        # as bodies of HTTP do.
         answers: dict[str, tuple[type[Message] | None, Respond]] = {
             "ServerLive": (service_pb2.ServerLiveRequest, self._is_live),
             "ServerReady": (service_pb2.ServerReadyRequest, self._is_ready),
@@ -137,7 +138,6 @@ class GrpcServer:
             "ModelMetadata": (service_pb2.ModelMetadataRequest, self._read_model),
             "ModelConfig": (service_pb2.ModelConfigRequest, self._read_config),
             "ModelStatistics": (service_pb2.ModelStatisticsRequest, self._read_statistics),
-            # As bytes: it may be large, and then waits to be read as bodies of HTTP do.
             "ModelInfer": (None, self._infer),
             "RepositoryIndex": (service_pb2.RepositoryIndexRequest, self._read_index),
             "RepositoryModelLoad": (service_pb2.RepositoryModelLoadRequest, self._refuse),
@@ -147,15 +147,16 @@ class GrpcServer:
             _SERVICE,
             {
                 name: grpc.unary_unary_rpc_method_handler(
-                    partial(self._answer, f"/{_SERVICE}/{name}", respond),
-                    request_deserializer=None if request is None else request.FromString,
+                    partial(self._answer, f"/{_SERVICE}/{name}", request, respond),
                     response_serializer=lambda message: message.SerializeToString(),
                 )
                 for name, (request, respond) in answers.items()
             },
         )
 
-    async def _answer(self, route: str, respond: Respond, request: Message, context: Context) -> Message:
+    async def _answer(
+        self, route: str, expected: type[Message] | None, respond: Respond, body: bytes, context: Context
+    ) -> Message:
         """Respond, or refuse in gRPC's words; count either."""
         started_at = perf_counter()
         status = HTTPStatus.OK
@@ -167,7 +168,7 @@ class GrpcServer:
         try:
             if self._guard is not None and respond not in self._open:
                 admission = self._guard.admit(headers, "score")
-            return await respond(request, context)
+            return await respond(body if expected is None else parse(body, expected), context)
         except ServiceError as error:
             status = error.status
             refusal = error
@@ -200,31 +201,31 @@ class GrpcServer:
 
     async def _is_model_ready(self, request: service_pb2.ModelReadyRequest, _: Context) -> Message:
         try:
-            self._catalogue.find(_asked(request))
+            self._catalogue.find(asked_of(request))
             check_ready(self._lineup, self._lifecycle)
         except NotReadyError:
             return service_pb2.ModelReadyResponse(ready=False)
         return service_pb2.ModelReadyResponse(ready=True)
 
     async def _read_server(self, _: Message, __: Context) -> Message:
-        return _as_message(self._catalogue.server().model_dump(), service_pb2.ServerMetadataResponse())
+        return as_message(self._catalogue.server().model_dump(), service_pb2.ServerMetadataResponse())
 
     async def _read_model(self, request: service_pb2.ModelMetadataRequest, _: Context) -> Message:
-        return _as_message(self._catalogue.model(_asked(request)).model_dump(), service_pb2.ModelMetadataResponse())
+        return as_message(self._catalogue.model(asked_of(request)).model_dump(), service_pb2.ModelMetadataResponse())
 
     async def _read_config(self, request: service_pb2.ModelConfigRequest, _: Context) -> Message:
-        config = self._catalogue.config(_asked(request))
-        return _as_message({"config": config.model_dump()}, service_pb2.ModelConfigResponse())
+        config = self._catalogue.config(asked_of(request))
+        return as_message({"config": config.model_dump()}, service_pb2.ModelConfigResponse())
 
     async def _read_statistics(self, request: service_pb2.ModelStatisticsRequest, _: Context) -> Message:
         # Without a name, those of every model.
-        statistics = self._catalogue.statistics(_asked(request) if request.name else None)
-        return _as_message(statistics.model_dump(), service_pb2.ModelStatisticsResponse())
+        statistics = self._catalogue.statistics(asked_of(request) if request.name else None)
+        return as_message(statistics.model_dump(), service_pb2.ModelStatisticsResponse())
 
     async def _read_index(self, request: service_pb2.RepositoryIndexRequest, _: Context) -> Message:
         entries = self._catalogue.index(only_ready=request.ready)
         models = [entry.model_dump() for entry in entries]
-        return _as_message({"models": models}, service_pb2.RepositoryIndexResponse())
+        return as_message({"models": models}, service_pb2.RepositoryIndexResponse())
 
     async def _refuse(self, _: Message, __: Context) -> Message:
         raise model_control_is_off()
@@ -259,12 +260,3 @@ def max_calls(settings: Settings) -> int:
 def _headers(context: Context) -> Iterator[tuple[bytes, bytes]]:
     for name, value in context.invocation_metadata() or ():
         yield name.encode(), value if isinstance(value, bytes) else value.encode()
-
-
-def _asked(request: Any) -> Asked:  # noqa: ANN401  each message has its own class
-    return Asked(request.name, request.version or None)
-
-
-def _as_message(fields: dict[str, Any], message: Message) -> Message:
-    """What REST answers as JSON, as the message of the same fields."""
-    return ParseDict(fields, message)

@@ -89,6 +89,18 @@ def mutated(requests: list[Sent], paths: list[str], seed: int) -> Iterator[Sent]
         yield replace(sent, body=sent.body[:MOST_BYTES])
 
 
+def mutated_messages(requests: list[Sent], paths: list[str], seed: int) -> Iterator[Sent]:
+    """The same of messages that are no JSON: mutations of their bytes, and messages of one path to another."""
+    draw = random.Random(seed)
+    while True:
+        sent = draw.choice(requests)
+        if draw.random() < 0.25:
+            sent = replace(sent, path=draw.choice(paths))
+        for _ in range(draw.choice(_NUM_MUTATIONS)):
+            sent = draw.choice(_BYTE_MUTATIONS)(sent, draw)
+        yield replace(sent, body=sent.body[:MOST_BYTES])
+
+
 def _with_flipped_bits(sent: Sent, draw: random.Random) -> Sent:
     body = bytearray(sent.body)
     for _ in range(draw.randint(1, 8) if body else 0):
@@ -204,8 +216,9 @@ def _places(tree: Any) -> Iterator[tuple[Any, Any]]:  # noqa: ANN401  JSON
             containers.extend(container[key] for key in keys)
 
 
+_BYTE_MUTATIONS = (_with_flipped_bits, _cut_short, _with_a_slice_again, _with_odd_bytes)
 _MUTATIONS = (
-    *(_with_flipped_bits, _cut_short, _with_a_slice_again, _with_odd_bytes),
+    *_BYTE_MUTATIONS,
     # What is still JSON goes further into the service.
     *(_with_an_odd_value, _with_an_odd_value, _with_an_odd_value, _with_a_missing_value, _with_a_moved_value, _nested),
     *(_with_odd_headers, _compressed, _to_an_odd_path),

@@ -1,9 +1,10 @@
 """Whatever is sent, the service does not fail over it: no answer is 5xx, and every refusal is in the envelope.
 
 Schemathesis examines every route as the service documents it; then thousands of mutated requests are posted to all
-routes that take a body. In the end the service answers a golden example as it did before.
+routes that take a body, and mutated messages sent to all methods of gRPC. In the end the service answers a golden
+example as it did before.
 
-From the root of the project: python -m tests.proofs.prove_no_5xx [--bodies 20000] [--examples 100]
+From the root of the project: python -m tests.proofs.prove_no_5xx [--bodies 20000] [--messages 4000] [--examples 100]
 """
 
 import asyncio
@@ -25,7 +26,9 @@ import httpx
 from models.manifest import Manifest
 from models.repository import Repository
 from tests.benchmarks.results import Row
-from tests.proofs.mutations import mutated
+from tests.benchmarks.servers import free_port
+from tests.proofs.grpc_calls import METHODS, call, valid_messages
+from tests.proofs.mutations import mutated, mutated_messages
 from tests.proofs.requests_in_use import Sent, valid_requests
 from tests.proofs.started import command_line, ready
 from tests.proofs.verdict import conclude, must_be_below, must_be_none
@@ -70,30 +73,45 @@ def main() -> None:
     """Send what nobody should."""
     parser = command_line(__doc__)
     parser.add_argument("--bodies", type=int, default=20_000, help="Mutated requests.")
+    parser.add_argument("--messages", type=int, default=4_000, help="Mutated messages of gRPC.")
     parser.add_argument("--examples", type=int, default=100, help="Of schemathesis, for each route.")
     options = parser.parse_args()
-    conclude("No 5xx", prove(options.repository, num_bodies=options.bodies, num_examples=options.examples))
+    numbers = {"num_bodies": options.bodies, "num_messages": options.messages, "num_examples": options.examples}
+    conclude("No 5xx", prove(options.repository, **numbers))
 
 
 def prove(
-    repository: Path, *, num_bodies: int, num_examples: int, phases: str = PHASES, **settings: float
+    repository: Path,
+    *,
+    num_bodies: int,
+    num_messages: int,
+    num_examples: int,
+    phases: str = PHASES,
+    **settings: float,
 ) -> list[Row]:
-    """Examine the documented routes with `num_examples` each, then post `num_bodies` mutated requests."""
+    """Examine the documented routes with `num_examples` each, then send mutated bodies and messages."""
     published = Repository(repository)
     manifest = published.open(published.names()[0]).manifest
     routes = {"vertex_health_route": "/vertex/health", "vertex_predict_route": "/vertex:predict"}
-    with ready(repository, **routes, **settings) as service:
+    grpc_port = free_port()
+    with ready(repository, **routes, grpc_port=grpc_port, **settings) as service:
         before = _golden_risk(service.url, manifest)
         document = httpx.get(f"{service.url}/openapi.json", timeout=_TIMEOUT_SECONDS).json()
         examined = _examine(_to_be_examined(document, manifest), service.url, num_examples, phases)
         paths = _paths(document, manifest)
         requests = islice(mutated(valid_requests(manifest), paths, SEED), num_bodies)
         seen = asyncio.run(_post(service.url, requests))
+        messages = islice(mutated_messages(valid_messages(manifest), METHODS, SEED), num_messages)
+        answered = asyncio.run(call(f"127.0.0.1:{grpc_port}", messages))
         after = _golden_risk(service.url, manifest)
         is_alive = service.process.poll() is None
-    for what, found in {"5xx": seen.failed, "no answer": seen.lost, "no envelope": seen.bare}.items():
-        _show(what, found)
-    statuses = ", ".join(f"{number:,} x {status}" for status, number in sorted(seen.statuses.items()))
+    found = {"5xx": seen.failed, "no answer": seen.lost, "no envelope": seen.bare, "gRPC": answered.failed}
+    for what, requests_found in found.items():
+        _show(what, requests_found)
+    statuses, codes = (
+        ", ".join(f"{number:,} x {what}" for what, number in sorted(counts.items()))
+        for counts in (seen.statuses, answered.codes)
+    )
     cases = examined["test_cases"]
     return [
         must_be_none("failures schemathesis found", cases["unique_failures"], among=cases["generated"]),
@@ -105,6 +123,7 @@ def prove(
         must_be_none("answers 5xx", len(seen.failed), among=num_bodies),
         must_be_none("requests without an answer", len(seen.lost), among=num_bodies),
         must_be_none("refusals without the envelope", len(seen.bare), among=num_bodies),
+        must_be_none("messages of gRPC it failed over", len(answered.failed), among=num_messages),
         must_be_none("servers that died", int(not is_alive), among=1),
         must_be_below(
             "change of a golden risk, in millionths",
@@ -113,6 +132,7 @@ def prove(
             measured=f"{after:.6f}",
         ),
         Row("routes that take a body", statuses, len(paths), None, is_least=True),
+        Row("methods of gRPC", codes, len(METHODS), None, is_least=True),
     ]
 
 
