@@ -13,6 +13,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from models.manifest import MODEL_NAME_PATTERN, MODEL_NAME_RULE, Band
+from training.fit_config import FitConfig
 from training.input_config import InputConfig, check_inputs
 from training.network_config import NetworkConfig, Positive, Rate
 from training.search_space import TuneConfig
@@ -113,6 +114,15 @@ class PrefixesConfig(_Part):
     between_events: float = Field(
         0.0, ge=0, le=1, description="Chance that an event is also learnt from at a moment of the silence after it."
     )
+    longest: int | None = Field(
+        None, ge=1, description="Most events of a history that is learnt from; what is judged may be longer."
+    )
+
+    @model_validator(mode="after")
+    def _limits_what_has_a_length(self) -> Self:
+        if self.longest is not None and self.histories == "whole":
+            raise ValueError('expected no longest with histories = "whole", which are never cut short')
+        return self
 
 
 class VocabularyConfig(_Part):
@@ -120,19 +130,6 @@ class VocabularyConfig(_Part):
 
     min_count: int = Field(5, ge=1, description="Types seen less often in the fit slice are the unknown event.")
     unknown_rate: Rate = Field(0.02, description="Share of events turned unknown while training, so that it is learnt.")
-
-
-class FitConfig(_Part):
-    """How the network's weights are found."""
-
-    learning_rate: Positive = Field(0.006, description="Step size of Adam.")
-    batch_size: int = Field(256, ge=1, description="Prefixes a step.")
-    max_epochs: int = Field(30, ge=1, description="Most passes over the fit slice.")
-    patience: int = Field(6, ge=1, description="Passes without a better validation ROC AUC before the fit stops.")
-    auxiliary_weight: float = Field(0.2, ge=0, le=10, description="Weight of the auxiliary loss; the main one's is 1.")
-    checkpoint_steps: int = Field(
-        1000, ge=1, description="Steps between two checkpoints of a run that keeps them; each epoch ends with one, too."
-    )
 
 
 class EvaluationConfig(_Part):

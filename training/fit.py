@@ -14,13 +14,13 @@ from numpy.typing import NDArray
 from models.sequences import Vocabulary
 from training.batches import Batches
 from training.checkpoints import Checkpoints
-from training.config import FitConfig
+from training.fit_config import FitConfig
 from training.fit_state import EpochFigures, FitState
 from training.metrics import weighted_roc_auc
 from training.one_pass import AskedBucket, ask, is_per_event
 from training.prefixes import Prefixes
 from training.scoring import Scorer
-from training.train_step import TrainStep
+from training.train_step import TrainStep, create_optimizer
 
 VALIDATION_METRIC = "validation_roc_auc_weighted"
 
@@ -139,16 +139,16 @@ class _Fit:
         encoded = [bucket.encoded for bucket in asked]
         self.batches = Batches(list(zip(encoded, targets, strict=True)), config.batch_size, seed)
         self._scorer = Scorer(network, validation, vocabulary, max_events)
-        optimizer = keras.optimizers.Adam(config.learning_rate, clipnorm=1.0)
-        optimizer.build(network.trainable_variables)
+        self._optimizer = create_optimizer(config, self.batches.num_batches)
+        self._optimizer.build(network.trainable_variables)
         weights = {"risk": 1.0, "auxiliary_risk": config.auxiliary_weight}
-        self._step = TrainStep(network, optimizer, losses, weights, self.batches.mean_asked)
+        self._step = TrainStep(network, self._optimizer, losses, weights, self.batches.mean_asked)
         if self._step.can_be_compiled:
             for shape, steps in self.batches.shapes.items():
                 if steps * config.max_epochs >= _STEPS_WORTH_COMPILING:
                     self._step.compile(shape)
         # The states of all random generators are among the network's.
-        self._variables = [*network.variables, *optimizer.variables]
+        self._variables = [*network.variables, *self._optimizer.variables]
         told = (repr(config), repr(seed), *(f"{name} {loss.get_config()}" for name, loss in losses.items()))
         asked += self._scorer.buckets
         arrays = [*network.get_weights(), *targets, validation.labels, validation.strata]
@@ -180,7 +180,10 @@ class _Fit:
         _fetch(state, losses, started)
 
     def close_epoch(self, state: FitState) -> None:
-        """Judge the weights, keep them if they are the best, and say whether to stop."""
+        """Judge the weights, or their average, keep them if they are the best, and say whether to stop."""
+        latest = self._network.get_weights()
+        # Puts the average in their place, if there is one.
+        self._optimizer.finalize_variable_values(self._network.trainable_variables)
         ranking = self._ranking(len(state.epochs) + 1)
         is_best = ranking > state.best_ranking or not state.best_epoch
         state.epochs.append(
@@ -193,6 +196,7 @@ class _Fit:
         )
         if is_best:
             state.best_epoch, state.best_weights = len(state.epochs), self._network.get_weights()
+        self._network.set_weights(latest)
         state.step, state.loss_sum, state.seconds = 0, 0.0, 0.0
         is_last = len(state.epochs) == self._config.max_epochs
         state.is_done = is_last or state.epochs_since_best >= self._config.patience

@@ -56,7 +56,7 @@ def cut_parts(log: EventLog, split: Split, config: TrainingConfig) -> Parts:
         vocabulary=build_vocabulary(split.fit, config.vocabulary.min_count),
         further=further,
         split=split,
-        training=cut_between(split.fit),
+        training=cut_between(split.fit, config.prefixes.longest),
         validation=cut(split.validation, longest),
         calibration=cut_between(split.calibration, longest),
         test=cut(split.test, longest_scored_prefix(log, config.evaluation.longest_prefix)),

@@ -116,6 +116,7 @@ SPACE: Space = {
     "dropout": _DROPOUT,
     "learning_rate": Range("fit", 0.001, 0.02, is_whole=False, is_logarithmic=True),
     "batch_size": Range("fit", 64, 1024, is_logarithmic=True),
+    "average_epochs": Range("fit", 0, 3, is_whole=False),
 }
 """What tuning tries, in the order in which a trial draws: an option comes after those it depends on."""
 

@@ -1,11 +1,13 @@
 """The training step: one batch in, the network's weights a step further."""
 
 from collections.abc import Callable, Mapping
+from math import exp
 
 import keras
 import tensorflow as tf
 
 from training.batches import Batch
+from training.fit_config import FitConfig
 
 Shape = tuple[int, int]
 
@@ -80,3 +82,19 @@ class TrainStep:
 
     def _descend(self, gradients: list[tf.Tensor]) -> None:
         self._optimizer.apply(gradients, self._network.trainable_variables)
+
+
+def create_optimizer(config: FitConfig, num_batches: int) -> keras.Optimizer:
+    """Adam, each step also taking η λ w off every weight w (decoupled: Loshchilov & Hutter 2019, arXiv 1711.05101).
+
+    With `average_epochs` E it keeps an average of the weights after every step, a ← m a + (1 - m) w, m = exp(-1 / (E
+    batches)): those E passes old count for 1/e of the latest (after Kingma & Ba 2015, arXiv 1412.6980, §7.2).
+    """
+    momentum = exp(-1 / (config.average_epochs * num_batches)) if config.average_epochs else 0.0
+    return keras.optimizers.Adam(
+        config.learning_rate,
+        weight_decay=config.weight_decay or None,
+        clipnorm=1.0,
+        use_ema=momentum > 0,
+        ema_momentum=momentum,
+    )

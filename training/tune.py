@@ -122,7 +122,12 @@ class _Slices:
         return cls(
             build_vocabulary(earlier, config.vocabulary.min_count),
             further,
-            cut(earlier, between_events=config.prefixes.between_events, seed=config.seed),
+            cut(
+                earlier,
+                config.prefixes.longest,
+                between_events=config.prefixes.between_events,
+                seed=config.seed,
+            ),
             cut(later, longest_scored_prefix(fit_part, config.evaluation.longest_prefix)),
         )
 
@@ -160,17 +165,17 @@ def _run_trial(
 def _fit(config: TrainingConfig, slices: _Slices, judge: keras.callbacks.Callback) -> FitResult:
     keras.backend.clear_session()
     keras.utils.set_random_seed(config.seed)
-    vocabulary = build_vocabulary(slices.training.log, config.vocabulary.min_count)
     return fit_network(
         build_network(
             config.network,
-            vocabulary.size,
+            slices.vocabulary.size,
             config.vocabulary.unknown_rate,
+            slices.further,
             is_per_event=config.network.is_causal,
         ),
         slices.training,
         slices.validation,
-        vocabulary=vocabulary,
+        vocabulary=slices.vocabulary,
         max_events=config.serving.max_events,
         config=config.fit,
         losses=network_losses(config.network),

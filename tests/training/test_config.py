@@ -77,6 +77,7 @@ def test_every_fault_is_named_at_once(tmp_path: Path) -> None:
             "no label_time_column",
         ),
         ("[prefixes]\nbetween_events = 2", "prefixes.between_events"),
+        ('[prefixes]\nlongest = 4\nhistories = "whole"', "never cut short"),
         ("[network]\nnum_labels = 2", "learns from one label column alone"),
         ('[network]\nauxiliary_target = "next_event"', "learns from one label column alone"),
         ("[prefixes]\nbetween_events = 0.5", "how long ago the last event was"),

@@ -5,13 +5,15 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
 from models.sequences import Vocabulary
 from training.checkpoints import CHECKPOINT_FILE, Checkpoints
-from training.config import FitConfig, Histories, TrainingConfig
+from training.config import Histories, TrainingConfig
 from training.eventlog import EventLog
 from training.fit import VALIDATION_METRIC, FitError, FitResult, fit_network
+from training.fit_config import FitConfig
 from training.losses import network_losses
 from training.metrics import weighted_roc_auc
 from training.network import build_network
@@ -109,6 +111,46 @@ def test_a_network_that_answers_once_a_row_learns_whole_histories_too_until_a_ca
     assert result.validation_roc_auc_weighted == pytest.approx(ranking, abs=1e-3)
 
 
+class AfterEveryStep(keras.callbacks.Callback):
+    """The trainable weights after every step."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weights: list[list[NDArray[np.float32]]] = []
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
+        self.weights.append([weight.numpy().copy() for weight in self.model.trainable_variables])
+
+
+def test_averaged_weights_are_the_exponential_mean_of_those_after_every_step(
+    log: EventLog, config: TrainingConfig
+) -> None:
+    keras.utils.set_random_seed(5)
+    network = build_network(config.network, VOCABULARY.size, unknown_rate=0.02, is_per_event=True)
+    after = AfterEveryStep()
+    result = fit_network(
+        network,
+        cut_prefixes(log.sequences(0, 40)),
+        cut_prefixes(log.sequences(40, 60)),
+        vocabulary=VOCABULARY,
+        max_events=10,
+        config=FitConfig(learning_rate=0.03, batch_size=16, max_epochs=3, average_epochs=0.5),
+        losses=network_losses(config.network),
+        seed=5,
+        callbacks=[after],
+    )
+
+    batches_an_epoch = len(after.weights) // 3
+    kept = np.exp(-1 / (0.5 * batches_an_epoch))
+    expected = [weight.astype(np.float64) for weight in after.weights[0]]
+    for weights in after.weights[1 : result.best_epoch * batches_an_epoch]:
+        expected = [kept * mean + (1 - kept) * weight for mean, weight in zip(expected, weights, strict=True)]
+    for found, mean in zip(network.trainable_variables, expected, strict=True):
+        np.testing.assert_allclose(found.numpy(), mean, atol=1e-6)
+    # The descent goes on from where it was, not from the average.
+    assert not np.allclose(network.trainable_variables[0].numpy(), after.weights[-1][0], atol=1e-4)
+
+
 def test_weights_that_went_astray_end_the_fit(split: Split, config: TrainingConfig) -> None:
     with pytest.raises(FitError, match=r"finite scores after epoch 1.*Lower fit\.learning_rate"):
         fit(split, config, FitConfig(learning_rate=1e30, batch_size=64), Recorder())
@@ -142,7 +184,7 @@ def fit_with_dropout(log: EventLog, directory: Path, counter: CopiedAfter) -> tu
         cut_prefixes(log.sequences(40, 60)),
         vocabulary=VOCABULARY,
         max_events=10,
-        config=FitConfig(learning_rate=0.01, batch_size=16, max_epochs=2, checkpoint_steps=2),
+        config=FitConfig(learning_rate=0.01, batch_size=16, max_epochs=2, checkpoint_steps=2, average_epochs=0.5),
         losses=network_losses(config),
         seed=5,
         callbacks=[counter, recorder],

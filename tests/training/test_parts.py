@@ -14,3 +14,15 @@ def test_every_part_becomes_histories_no_longer_than_the_training_period_suggest
     assert parts.training.lengths.max() == split.fit.lengths.max() > 3
     assert [part.lengths.max() for part in (parts.validation, parts.calibration, parts.test)] == [3, 3, 3]
     assert set(parts.vocabulary.event_types) <= set(split.fit.event_types)
+
+
+def test_what_is_learnt_from_may_be_limited_apart_from_what_is_judged(
+    log: EventLog, split: Split, config: TrainingConfig
+) -> None:
+    limited = config.model_copy(update={"prefixes": config.prefixes.model_copy(update={"longest": 2})})
+
+    parts, unlimited = cut_parts(log, split, limited), cut_parts(log, split, config)
+
+    assert parts.training.lengths.max() == 2
+    assert len(parts.training) == (unlimited.training.lengths <= 2).sum()
+    assert parts.test.lengths.max() == unlimited.test.lengths.max() > 2

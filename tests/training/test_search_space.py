@@ -1,7 +1,7 @@
 import pytest
 from pydantic import BaseModel, ValidationError
 
-from training.config import FitConfig
+from training.fit_config import FitConfig
 from training.network_config import NetworkConfig
 from training.search_space import SPACE, Choice, Range, TuneConfig
 

@@ -1,12 +1,14 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from keras import ops
 from numpy.typing import NDArray
 
 from training.batches import Batch
+from training.fit_config import FitConfig
 from training.losses import BinaryCrossentropy
-from training.train_step import TrainStep
+from training.train_step import TrainStep, create_optimizer
 
 WIDTH = 2
 WEIGHTS = {"risk": 1.0, "auxiliary_risk": 0.2}
@@ -76,3 +78,13 @@ def test_a_network_with_a_kernel_that_xla_does_not_know_is_not_compiled() -> Non
     network.get_layer("risk").supports_jit = False
 
     assert not step_of(network, *WEIGHTS).can_be_compiled
+
+
+def test_weight_decay_shrinks_weights_apart_from_the_gradient() -> None:
+    weight = keras.Variable([2.0, -4.0])
+    optimizer = create_optimizer(FitConfig(learning_rate=0.1, weight_decay=0.5), num_batches=1)
+    optimizer.build([weight])
+
+    optimizer.apply([tf.zeros(2)])
+
+    np.testing.assert_allclose(weight.numpy(), [2.0 * (1 - 0.1 * 0.5), -4.0 * (1 - 0.1 * 0.5)], rtol=1e-6)

@@ -53,6 +53,16 @@ def test_tuning_leaves_a_configuration_that_is_ready_to_train_and_goes_on_where_
     assert f"trial {first.best.number}, the best of 2 in refunds.study.jsonl" in first.path.read_text()
 
 
+def test_trials_are_told_what_the_configuration_declares(config_path: Path) -> None:
+    config_path.write_text(config_path.read_text() + '\n[[inputs]]\nkind = "clock"\n')
+    config = TrainingConfig.read(config_path)
+
+    tuned = tuning.tune(config, config_path, Console(file=StringIO(), width=120))
+
+    assert tuned.best.state == TrialState.COMPLETE
+    assert TrainingConfig.read(tuned.path).inputs == config.inputs
+
+
 def test_nothing_at_or_after_the_validation_part_is_read(split: Split, config: TrainingConfig) -> None:
     slices = tuning._Slices.cut(split.fit, config)
 
