@@ -3,10 +3,15 @@
 import shutil
 import tempfile
 from collections.abc import Collection
+from contextlib import suppress
 from pathlib import Path, PurePosixPath
+from time import time
 from typing import Any
 
 from models.manifest import MANIFEST_FILE
+
+# No download takes a day.
+_LEFT_BEHIND_SECONDS = 86_400
 
 
 class Downloads:
@@ -46,12 +51,17 @@ class Downloads:
         """Remove a copy. It goes in one step, so that nobody finds half of it."""
         removed = Path(tempfile.mkdtemp(prefix=".removed-", dir=self._directory / name))
         try:
-            self._at(name, version).rename(removed / str(version))
+            # Another process may have been quicker.
+            with suppress(FileNotFoundError):
+                self._at(name, version).rename(removed / str(version))
         finally:
             shutil.rmtree(removed)
 
     def prune(self, name: str, kept: Collection[int]) -> None:
-        """Remove the copies of all versions of `name` but those in `kept`."""
+        """Remove the copies of all versions of `name` but those in `kept`, and what a process that was killed left."""
+        for path in list((self._directory / name).glob(".*-*")):
+            if path.stat().st_mtime < time() - _LEFT_BEHIND_SECONDS:
+                shutil.rmtree(path, ignore_errors=True)
         for path in list((self._directory / name).glob("[1-9]*")):
             if path.name.isdecimal() and int(path.name) not in kept:
                 self.remove(name, int(path.name))

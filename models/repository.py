@@ -71,11 +71,7 @@ class Repository:
 
     def versions(self, name: str) -> list[int]:
         """Complete versions of `name`, ascending; empty if there is no such model."""
-        return [
-            version
-            for version in self._numbers(name)
-            if self._files.exists(str(self._at(name, version) / MANIFEST_FILE))
-        ]
+        return [version for version in self._numbers(name) if self._is_there(self._at(name, version) / MANIFEST_FILE)]
 
     def resolve(self, name: str, version: int | None = None) -> int:
         """The version meant, by default the latest, if it is there.
@@ -106,14 +102,13 @@ class Repository:
             DigestError: A file is changed, missing, or not in the manifest.
         """
         version = self.resolve(name, version)
-        directory = self._fetch(name, version)
         try:
-            return Artifact(directory, _verified(directory, name, version))
+            return self._open_copy(name, version)
         except (ManifestError, DigestError):
-            if self._downloads is not None:
-                # The next attempt downloads afresh: the fault may lie in the copy.
-                self._downloads.remove(name, version)
-            raise
+            if self._downloads is None:
+                raise
+            # The fault may lie in the copy, or in a download that was cut short: a second one decides.
+            return self._open_copy(name, version)
 
     def prune(self, name: str, kept: Collection[int]) -> None:
         """Remove downloads of all versions of `name` but those in `kept`; a local repository has none."""
@@ -178,13 +173,33 @@ class Repository:
     def _children(self, directory: PurePosixPath) -> list[str]:
         # A listing cache would hide what other processes publish.
         self._files.invalidate_cache()
-        if not self._files.isdir(str(directory)):
+        # Not isdir: to fsspec, a directory that cannot be looked at just now is none.
+        try:
+            paths = self._files.ls(str(directory), detail=False)
+        except (FileNotFoundError, NotADirectoryError):
             return []
-        return sorted(PurePosixPath(str(path)).name for path in self._files.ls(str(directory), detail=False))
+        return sorted(PurePosixPath(str(path)).name for path in paths)
+
+    def _is_there(self, path: PurePosixPath) -> bool:
+        # Not exists: to fsspec, what cannot be looked at just now does not exist.
+        try:
+            self._files.info(str(path))
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        return True
 
     def _numbers(self, name: str) -> list[int]:
         """Version numbers taken, complete or not."""
         return sorted(int(child) for child in self._children(self._root / name) if re.fullmatch(r"[1-9][0-9]*", child))
+
+    def _open_copy(self, name: str, version: int) -> Artifact:
+        directory = self._fetch(name, version)
+        try:
+            return Artifact(directory, _verified(directory, name, version))
+        except (ManifestError, DigestError):
+            if self._downloads is not None:
+                self._downloads.remove(name, version)
+            raise
 
     def _fetch(self, name: str, version: int) -> Path:
         source = self._at(name, version)
@@ -208,7 +223,7 @@ class Repository:
                 return False
             _flush(Path(str(target.parent)))
             return True
-        if self._files.exists(str(target)):
+        if self._is_there(target):
             return False
         for path in [*_digests(staged), MANIFEST_FILE]:
             self._files.makedirs(str((target / path).parent), exist_ok=True)

@@ -135,9 +135,10 @@ def encode(
     longest = int(events_used.max(initial=0))
     occupied = np.arange(longest if time is None else time, dtype=np.int32) < events_used[:, None]
     event_ids = np.full(occupied.shape, PADDING_ID, np.int32)
-    event_ids[occupied] = np.array(vocabulary.ids(chain.from_iterable(event_types)), np.int32)
+    # Without a count, so that too many are an error.
+    event_ids[occupied] = np.fromiter(vocabulary.ids(chain.from_iterable(event_types)), np.int32)
     minutes = np.zeros(occupied.shape, np.float32)
-    minutes[occupied] = np.array([*chain.from_iterable(elapsed_minutes)], np.float32)
+    minutes[occupied] = np.fromiter(chain.from_iterable(elapsed_minutes), np.float32)
     return EncodedBatch(
         event_ids=event_ids,
         elapsed_minutes=minutes,

@@ -27,6 +27,8 @@ def read_deadline(headers: Headers, longest_seconds: float, now: float) -> float
     text = headers.get(b"x-request-timeout-ms")
     if text is None:
         return now + longest_seconds
+    # The parser leaves white space behind a value, of which it is no part (RFC 9110, section 5.5).
+    text = text.rstrip(b" \t")
     if not (text.isdigit() and len(text) <= _MOST_DIGITS and int(text) > 0):
         raise InvalidHeaderError(
             "Expected a positive number of milliseconds in X-Request-Timeout-Ms, such as 250. "

@@ -7,8 +7,6 @@ Batcher    many callers, a few slots, one model
 """
 
 import asyncio
-import os
-import sys
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -22,6 +20,7 @@ from models.sequences import EncodedBatch
 from service.buckets import Buckets
 from service.call import BatchReport, Call, Request
 from service.errors import DeadlineExceededError, ModelFaultError, OverloadedError
+from service.niceness import be_nice
 from service.waiting import FEWEST_ROWS_TO_SHARE, WaitingLine
 
 __all__ = ["BatchReport", "Batcher", "Run", "Scores"]
@@ -214,9 +213,8 @@ class Batcher:
 
     def _work(self) -> None:
         """A slot's life, in its thread."""
-        if sys.platform == "linux":
-            # There a thread has a niceness of its own: whoever waits for a refusal need not wait for the model.
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), SLOT_NICENESS)
+        # Whoever waits for a refusal need not wait for the model.
+        be_nice(SLOT_NICENESS)
         while (ending := self._wake_ups.get()) is None:
             while (call := self._take()) is not None:
                 loop = next(iter(call.pieces)).answer.get_loop()

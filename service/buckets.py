@@ -1,6 +1,6 @@
 """The fixed (batch, time) shapes a model is compiled for."""
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,23 +15,30 @@ _LEVELS = (0.1, 0.5, 0.9, 0.99)
 _TIME_STEPS = tuple(sorted({step << power for step in (2, 3) for power in range(1, 16)}))
 # A length this close below the next one saves less than its compilation costs.
 _LEAST_RATIO = 1.5
+# A call has a cost of its own, which short histories make the most of it: they go in batches so many times larger.
+_WIDER = 4
 
 
 @dataclass(frozen=True, slots=True)
 class Buckets:
-    """Every pair of a padded length in `times` and a batch size in `batches`; both ascend.
+    """Pairs of a padded length in `times` and a batch size in `batches`; both ascend.
 
-    A longest history and a fullest batch always fit: the last entries are the model's and the operator's limits.
+    Attributes:
+        times: The last is the longest history.
+        batches: Those of every length, and behind them those of short ones alone.
+        max_cells: Most events, padding included, in a batch beyond the smallest; None for as many as there are.
     """
 
     times: tuple[int, ...]
     batches: tuple[int, ...]
+    max_cells: int | None = None
 
     @classmethod
     def for_model(cls, manifest: Manifest, max_batch: int) -> "Buckets":
         """Padded lengths near the quantiles of a model's histories, and batch sizes up to `max_batch`.
 
-        Each bucket costs a compilation at start-up, so there are few, where the histories are.
+        Lengths up to a quarter of the longest have batches four times as large, too. Each bucket costs a compilation at
+        start-up, so there are few, where the histories are.
         """
         quantiles = manifest.reference.length_quantiles
         times = [manifest.max_events]
@@ -40,20 +47,26 @@ class Buckets:
             if time * _LEAST_RATIO <= times[-1]:
                 times.append(time)
         batches = [size for size in _BATCH_SIZES if size < max_batch]
-        return cls(times=tuple(reversed(times)), batches=(*batches, max_batch))
+        return cls(tuple(reversed(times)), (*batches, max_batch, _WIDER * max_batch), max_batch * manifest.max_events)
 
     def __len__(self) -> int:
-        return len(self.times) * len(self.batches)
+        return len(self.shapes)
+
+    def batches_of(self, time: int) -> tuple[int, ...]:
+        """The batch sizes of a padded length in `times`."""
+        if self.max_cells is None:
+            return self.batches
+        return self.batches[: max(1, bisect_right(self.batches, self.max_cells // time))]
 
     @property
     def shapes(self) -> tuple[tuple[int, int], ...]:
         """Every (batch, time), the most expensive to compile and run first."""
-        return tuple((batch, time) for time in reversed(self.times) for batch in reversed(self.batches))
+        return tuple((batch, time) for time in reversed(self.times) for batch in reversed(self.batches_of(time)))
 
     @property
     def max_batch(self) -> int:
-        """Most sequences in one call."""
-        return self.batches[-1]
+        """Most sequences in one call, whatever their lengths."""
+        return self.batches_of(self.max_time)[-1]
 
     @property
     def max_time(self) -> int:
@@ -75,13 +88,14 @@ class Buckets:
         """The shortest padded length that holds `length` events; raises as `time_index` does."""
         return self.times[self.time_index(length)]
 
-    def batch_for(self, rows: int) -> int:
-        """The smallest batch size that holds `rows` sequences.
+    def batch_for(self, rows: int, time: int) -> int:
+        """The smallest batch size of a padded length in `times` that holds `rows` sequences.
 
         Raises:
             ValueError: No bucket is that large.
         """
-        index = bisect_left(self.batches, rows)
-        if index == len(self.batches):
-            raise ValueError(f"Expected at most {self.max_batch} sequences, the largest bucket. Received: {rows}.")
-        return self.batches[index]
+        batches = self.batches_of(time)
+        index = bisect_left(batches, rows)
+        if index == len(batches):
+            raise ValueError(f"Expected at most {batches[-1]} sequences, the largest bucket. Received: {rows}.")
+        return batches[index]

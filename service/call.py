@@ -158,7 +158,7 @@ class Call:
     def alone(self, buckets: Buckets) -> list["Call"]:
         """The same rows in one call a request."""
         return [
-            Call({request: rows}, len(rows), buckets.batch_for(len(rows)), self.time)
+            Call({request: rows}, len(rows), buckets.batch_for(len(rows), self.time), self.time)
             for request, rows in self.pieces.items()
         ]
 

@@ -27,7 +27,7 @@ class Capacity:
 
     Attributes:
         slots: Calls that run side by side.
-        max_batch: Most sequences in one call.
+        max_batch: Most sequences in one call, whatever their lengths.
         has_quick_calls: Whether the event loop may make a call that takes little time by itself: on a GPU it would wait
             there behind the slots' batches.
     """

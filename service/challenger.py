@@ -189,6 +189,9 @@ class Challenger:
             self._metrics.challenger_drops.inc()
             return
         risks = self.model.risks(self.model.encode(event_types, elapsed_minutes, further))
+        # NaN compares false.
+        if not ((risks >= 0) & (risks <= 1)).all():
+            raise ValueError(f"Expected risks from 0 to 1 of the challenger. Received: {risks}.")
         self.agreement.observe(job.risks, job.bands, risks, self.model.manifest.bands)
 
 

@@ -14,7 +14,7 @@ import math
 import os
 import threading
 import timeit
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -22,6 +22,8 @@ from typing import Any, Literal
 
 # TensorFlow reads this while it is imported; its C++ log lines are not ours and would break structured logs.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+# Where it knows the processor, oneDNN announces itself all the same; it is for graphs that XLA does not compile.
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
 # XLA's newer way to compile fused loops takes twice as long here, for programs that are no faster.
 os.environ["XLA_FLAGS"] = f"--xla_cpu_use_fusion_emitters=false {os.environ.get('XLA_FLAGS', '')}"
 
@@ -54,21 +56,33 @@ Arrays = tuple[NDArray[Any], ...]
 
 
 class _Program:
-    """A compiled function, and the seconds of its quickest timed call, whichever engine made it."""
+    """A graph that XLA compiles once for each shape it first meets.
 
-    def __init__(self, function: tf.types.experimental.ConcreteFunction) -> None:
+    Args:
+        function: Takes arrays of any (batch, time).
+        on_compile: Called after each call that had to compile.
+
+    Attributes:
+        quickest_seconds: By (batch, time), of what is compiled: the quickest timed call, whichever engine made it.
+    """
+
+    def __init__(self, function: tf.types.experimental.ConcreteFunction, on_compile: Callable[[], None]) -> None:
         self._function = function
-        self.quickest_seconds = math.inf
+        self._on_compile = on_compile
+        self.quickest_seconds: dict[tuple[int, ...], float] = {}
 
     def __call__(self, arrays: Arrays, weights: Sequence[tf.Tensor]) -> NDArray[np.float32]:
         # The operation a concrete function's own call ends in, without the 0.2 ms of Python in front of it.
         (risks,) = tf.raw_ops.StatefulPartitionedCall(args=[*arrays, *weights], Tout=[tf.float32], f=self._function)
+        if arrays[0].shape not in self.quickest_seconds:
+            self.quickest_seconds[arrays[0].shape] = math.inf
+            self._on_compile()
         return risks.numpy()
 
 
-Programs = dict[tuple[str, int, int], _Program]
-"""Compiled programs by their graph, batch and time. Weights are arguments of a program, so all versions with
-one graph share it. None is ever dropped: TensorFlow would keep its code all the same, and compile it again."""
+Programs = dict[str, _Program]
+"""Programs by their graph. Weights are arguments of a program, so all versions with one graph share it.
+None is ever dropped: TensorFlow would keep its code all the same, and compile it again."""
 
 
 class DeviceError(SettingsError):
@@ -100,7 +114,8 @@ class Engine:
         programs: What engines before this one have compiled; added to. By default nothing. One engine at a time may
             warm up with it.
         compile_cache_directory: Where compiled programs outlive the process; None keeps none.
-        on_compile: Called each time a program is traced, so that a count of it proves that no request ever compiles.
+        on_compile: Called each time a shape is compiled, by whatever call: a count of it proves that no request ever is
+            the one.
         further_inputs: What the artifact's manifest declares.
 
     Raises:
@@ -134,8 +149,8 @@ class Engine:
         # All that stays of the model: the rest is a few ten thousand objects in cycles, for the collector to take.
         self._weights = list(self._signature.captured_inputs)
         self._graph = f"{_graph(self._signature)} {self._inputs}"
-        self._compiled: Programs = {} if programs is None else programs
-        self._programs: dict[tuple[int, ...], _Program] = {}
+        self._programs: Programs = {} if programs is None else programs
+        self._warm_shapes: set[tuple[int, ...]] = set()
 
     def warm_up(self, on_progress: Callable[[int], None], *, num_threads: int | None = None) -> None:
         """Compile every bucket that is not yet compiled, and run each once. XLA compiles without the GIL.
@@ -144,6 +159,12 @@ class Engine:
             on_progress: Called from any thread with the number of buckets ready; what it raises ends the warm-up.
             num_threads: Buckets compiled side by side; by default one a slot.
         """
+        if self._graph not in self._programs:
+            with _blaming_the_artifact():
+                self._programs[self._graph] = _trace(
+                    self._signature, self._device, self._inputs, self._further, self._on_compile
+                )
+        self._program = self._programs[self._graph]
         shapes: SimpleQueue[tuple[int, int]] = SimpleQueue()
         for shape in self._buckets.shapes:
             shapes.put(shape)
@@ -155,7 +176,7 @@ class Engine:
                     shape = shapes.get_nowait()
                     with _blaming_the_artifact():
                         self._warm_up_bucket(*shape)
-                    on_progress(len(self._programs))
+                    on_progress(len(self._warm_shapes))
             except Empty:
                 pass
             except BaseException as fault:
@@ -178,7 +199,10 @@ class Engine:
         What a program took at best counts, in this engine or one before: timed beside traffic, all would seem slow.
         """
         return [
-            max((batch for batch in self._buckets.batches if self._call_seconds(batch, time) <= seconds), default=0)
+            max(
+                (batch for batch in self._buckets.batches_of(time) if self._call_seconds(batch, time) <= seconds),
+                default=0,
+            )
             for time in self._buckets.times
         ]
 
@@ -186,9 +210,9 @@ class Engine:
         arrays = self._any_arrays(batch, time)
         # The quickest of a few: what else the machine does meanwhile is not the call's.
         seconds = min(timeit.repeat(lambda: self.run(*arrays), number=1, repeat=_TIMED_CALLS))
-        program = self._programs[batch, time]
-        program.quickest_seconds = min(program.quickest_seconds, seconds)
-        return program.quickest_seconds
+        quickest = self._program.quickest_seconds
+        quickest[batch, time] = min(quickest[batch, time], seconds)
+        return quickest[batch, time]
 
     def run(
         self, event_ids: NDArray[np.int32], elapsed_minutes: NDArray[np.float32], *further: NDArray[Any]
@@ -206,24 +230,20 @@ class Engine:
         Raises:
             UnknownBucketError: The arrays differ in shape, or theirs is no warm bucket's.
         """
-        program = self._programs.get(event_ids.shape)
-        is_shaped = program is not None and elapsed_minutes.shape == event_ids.shape
-        if program is None or not is_shaped or (self._further and not self._are_shaped(further, *event_ids.shape)):
+        is_shaped = event_ids.shape in self._warm_shapes and elapsed_minutes.shape == event_ids.shape
+        if not is_shaped or (self._further and not self._are_shaped(further, *event_ids.shape)):
             shapes = [array.shape for array in (event_ids, elapsed_minutes, *further)]
             raise UnknownBucketError(
-                f"Expected arrays of the shape of a warm bucket, one of {sorted(self._programs)}. Received: {shapes}."
+                "Expected arrays of the shape of a warm bucket, one of "
+                f"{sorted(self._warm_shapes)}. Received: {shapes}."
             )
-        risk, auxiliary_risk = program((event_ids, elapsed_minutes, *further), self._weights)
+        risk, auxiliary_risk = self._program((event_ids, elapsed_minutes, *further), self._weights)
         return risk, auxiliary_risk
 
     def _warm_up_bucket(self, batch: int, time: int) -> None:
-        key = (self._graph, batch, time)
-        if key not in self._compiled:
-            inputs = dict(zip(self._inputs, self._any_arrays(batch, time), strict=True))
-            self._compiled[key] = _compile(self._signature, self._device, inputs, self._on_compile)
-        program = self._compiled[key]
-        program(self._any_arrays(batch, time), self._weights)
-        self._programs[batch, time] = program
+        # XLA compiles a shape when it first meets it.
+        self._program(self._any_arrays(batch, time), self._weights)
+        self._warm_shapes.add((batch, time))
 
     def _any_arrays(self, batch: int, time: int) -> Arrays:
         """Sequences of a bucket's shape: what is in them does not matter."""
@@ -237,26 +257,28 @@ class Engine:
         ]
 
 
-def _compile(
+def _trace(
     signature: tf.types.experimental.ConcreteFunction,
     device: str,
-    inputs: Mapping[str, NDArray[Any]],
+    names: Sequence[str],
+    further: Sequence[FurtherInput],
     on_compile: Callable[[], None],
 ) -> _Program:
-    """A signature as a program for inputs of these shapes, in this order, with its weights as arguments behind them.
+    """A signature as a program of its inputs, by `names` in this order, with its weights as arguments behind them.
 
-    XLA compiles it when it first runs.
+    It is traced for arrays of any shape, once: that takes 30 ms of Python, which a trace for each bucket would take as
+    often, together with 4 MB, and XLA's cache on disk would know the same bucket by another name in every process.
     """
+    axes = [2, 2, *(2 if one.per == "event" else 1 for one in further)]
+    types = [signature.structured_input_signature[1][name].dtype for name in names]
+    inputs = [tf.TensorSpec([None] * rank, dtype) for rank, dtype in zip(axes, types, strict=True)]
     weights = [tf.TensorSpec(weight.shape, weight.dtype) for weight in signature.captured_inputs]
-    specification = (*(tf.TensorSpec(array.shape, array.dtype) for array in inputs.values()), *weights)
-    # Names alone: what a program refers to lives as long as the process.
-    names = tuple(inputs)
+    specification = (*inputs, *weights)
     outputs = sorted(signature.structured_outputs)
     output_types = [signature.structured_outputs[output].dtype for output in outputs]
 
     @tf.function(input_signature=specification, jit_compile=True, autograph=False)
     def compiled(*arguments: tf.Tensor) -> tf.Tensor:
-        on_compile()
         by_name, weights = dict(zip(names, arguments, strict=False)), arguments[len(names) :]
         # Below a signature is a function of its inputs, then its weights; inputs and outputs are in order of name.
         answers = tf.raw_ops.StatefulPartitionedCall(
@@ -271,14 +293,17 @@ def _compile(
         with tf.device(device):
             return compiled(*arguments)
 
-    return _Program(placed.get_concrete_function())
+    return _Program(placed.get_concrete_function(), on_compile)
 
 
 @contextmanager
 def _blaming_the_artifact() -> Iterator[None]:
     try:
         yield
-    except _GRAPH_FAULTS as error:
+    except (*_GRAPH_FAULTS, OSError) as error:
+        # A machine in trouble gives a number; TensorFlow itself, over a file it cannot read, gives none.
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
         raise GraphError(
             "Expected a graph that TensorFlow can load and compile. "
             f"Received: {type(error).__name__}: {str(error).partition(chr(10))[0]}"

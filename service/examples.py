@@ -130,7 +130,7 @@ ANSWERS: dict[str, dict[str, dict[str, JsonValue]]] = {
             "not ready": _LOADING,
             "overloaded": error(
                 "overloaded",
-                "Expected requests to wait at most 0.5 s for their turn. Received: others that have waited longer. "
+                "Expected requests to wait at most 0.5 s for their turn. Received: a line of others that takes longer. "
                 "Try later.",
             ),
         },

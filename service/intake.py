@@ -1,9 +1,11 @@
 """The order in which bodies that have come are turned into arrays: some at a time, and not too many behind them."""
 
 import asyncio
+import math
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from time import monotonic
 
 from service.errors import DeadlineExceededError, OverloadedError
@@ -15,7 +17,22 @@ SLICE_BYTES = 8_000
 
 _LOOK_AGAIN_SECONDS = 0.001
 
-_Turn = tuple[asyncio.Future[None], int, float]
+
+@dataclass(slots=True)
+class _Turn:
+    """A body in line.
+
+    Attributes:
+        come: Done when its turn has come, or when nobody waits for that any more.
+        num_bytes: Its length.
+        since: When it joined, in seconds of `time.monotonic()`.
+        bytes_ahead: What stood in line then, itself included, each request counted as `REQUEST_BYTES` more.
+    """
+
+    come: asyncio.Future[None]
+    num_bytes: int
+    since: float
+    bytes_ahead: int
 
 
 def _ignore(_: float) -> None:
@@ -28,9 +45,13 @@ class Intake:
     Without it, a loop that has a thousand bodies to read would read them all before it answered a probe, or told
     anyone that there are too many.
 
+    A burst may stand in line, for as long as memory allows. Once there has been a line for `max_turn_seconds`, only
+    those join it whose turn would come within that time, at the pace of those before them: so under lasting overload
+    the line stays as long as that, neither growing nor running dry. If it does not move, nobody joins it.
+
     Args:
         max_waiting_bytes: Of bodies, how much may wait: what memory allows.
-        max_turn_seconds: How long the first in line may have waited before others are refused: what a burst may take.
+        max_turn_seconds: How long a line may last before it is kept short, and how short that is.
         is_model_busy: Whether so much waits for the model that no more should be turned into arrays for now.
         observe: Told how many seconds each turn has been waited for, 0 included.
     """
@@ -48,6 +69,10 @@ class Intake:
         self._observe = observe
         self._waiting_bytes = 0
         self._waiting: deque[_Turn] = deque()
+        self._line_bytes = 0
+        self._line_since = math.inf
+        self._moved_at = -math.inf
+        self._seconds_a_byte = 0.0
         self._slice_bytes = SLICE_BYTES
         self._is_next_slice_due = False
 
@@ -67,13 +92,13 @@ class Intake:
                 f"Expected at most {self._max_waiting_bytes} bytes of requests to wait. Received: more. Try later.",
                 "waiting_bytes",
             )
-        while self._waiting and self._waiting[0][0].done():
-            # Its client has gone, or its time has run out: that it has waited says nothing of those behind it.
-            self._waiting.popleft()
-        if self._waiting and monotonic() - self._waiting[0][2] > self._max_turn_seconds:
+        while self._waiting and self._waiting[0].come.done():
+            # Its client has gone, or its time has run out.
+            self._leave_line()
+        if self._is_line_too_long():
             raise OverloadedError(
                 f"Expected requests to wait at most {self._max_turn_seconds:g} s for their turn. "
-                "Received: others that have waited longer. Try later.",
+                "Received: a line of others that takes longer. Try later.",
                 "turn",
             )
 
@@ -116,7 +141,10 @@ class Intake:
         self.refuse_if_full()
         now = monotonic()
         turn = asyncio.get_running_loop().create_future()
-        self._waiting.append((turn, num_bytes, now))
+        if not self._waiting:
+            self._line_since = self._moved_at = now
+        self._line_bytes += num_bytes + REQUEST_BYTES
+        self._waiting.append(_Turn(turn, num_bytes, now, self._line_bytes))
         self._waiting_bytes += num_bytes
         self._plan_next_slice()
         try:
@@ -146,6 +174,18 @@ class Intake:
         finally:
             self._waiting_bytes -= num_bytes
 
+    def _is_line_too_long(self) -> bool:
+        now = monotonic()
+        if not self._waiting or now - self._line_since <= self._max_turn_seconds:
+            return False
+        is_at_rest = now - self._moved_at > self._max_turn_seconds
+        return is_at_rest or self._line_bytes * self._seconds_a_byte > self._max_turn_seconds
+
+    def _leave_line(self) -> _Turn:
+        first = self._waiting.popleft()
+        self._line_bytes -= first.num_bytes + REQUEST_BYTES
+        return first
+
     def _begin(self, num_bytes: int) -> None:
         self._slice_bytes -= num_bytes + REQUEST_BYTES
         self._plan_next_slice()
@@ -167,10 +207,13 @@ class Intake:
         if self._waiting and self._is_model_busy():
             self._plan_next_slice()
             return
+        now = monotonic()
         while self._waiting and self._slice_bytes > 0:
-            turn, num_bytes, _ = self._waiting.popleft()
+            first = self._leave_line()
             # Else its client has gone, or its time has run out.
-            if not turn.done():
-                self._waiting_bytes -= num_bytes
-                self._begin(num_bytes)
-                turn.set_result(None)
+            if not first.come.done():
+                self._moved_at = now
+                self._seconds_a_byte = (now - first.since) / first.bytes_ahead
+                self._waiting_bytes -= first.num_bytes
+                self._begin(first.num_bytes)
+                first.come.set_result(None)

@@ -157,10 +157,13 @@ class LineUp:
             self._status = replace(self._status, name=self._source.name)
         self._versions.update(self._source.versions(), self._source.fingerprint)
         self._metrics.model_newest_refused_version.set(self._versions.newest_refused)
-        self._renew_champion(self._source)
-        challenger = self._settings.challenger_version
-        if self._champion is not None and challenger is not None:
-            self._renew_challenger(self._source, challenger, self._champion.manifest.version)
+        try:
+            self._renew_champion(self._source)
+        finally:
+            # A newest version that cannot be fetched must not keep the challenger from coming or going.
+            challenger = self._settings.challenger_version
+            if self._champion is not None and challenger is not None:
+                self._renew_challenger(self._source, challenger, self._champion.manifest.version)
         self._source.prune(self._versions.kept(model.manifest.version for model in self.loaded()))
 
     def _renew_champion(self, source: Source) -> None:
@@ -275,4 +278,5 @@ class _StoppedError(Exception):
 
 
 def _reason(error: Exception) -> str:
-    return str(error) or type(error).__name__
+    # A file's name in it may be no UTF-8.
+    return str(error).encode(errors="backslashreplace").decode() or type(error).__name__

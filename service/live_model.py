@@ -105,7 +105,7 @@ class LiveModel:
             rows = slice(start, start + self._buckets.max_batch)
             num_rows = len(batch.events_used[rows])
             time = self._buckets.time_for(int(batch.events_used[rows].max()))
-            shape = (self._buckets.batch_for(num_rows), time)
+            shape = (self._buckets.batch_for(num_rows, time), time)
             width = min(time, batch.event_ids.shape[1])
             arrays = []
             for tensor in batch.tensors.values():
@@ -155,7 +155,12 @@ def load(
         GoldenExampleError: It answers something else here than where it was made.
     """
     report("Importing TensorFlow.")
+    is_first = "service.engine" not in sys.modules
     from service.engine import choose_device  # noqa: PLC0415  seconds of import, so only in the thread that loads
+
+    if is_first:
+        # All of it is there to stay: the collection at the end of this start need not look at it.
+        gc.freeze()
 
     manifest = artifact.manifest
     capacity = Capacity.of(choose_device(settings.device, settings.compile_cache_directory), settings)

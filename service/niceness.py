@@ -10,6 +10,7 @@ import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
+from contextlib import suppress
 from typing import TypeVar
 
 # More than a slot's: whoever waits for a score need not wait for a version being loaded or compared.
@@ -19,9 +20,15 @@ Answer = TypeVar("Answer")
 
 
 def be_nice(niceness: int) -> None:
-    """Give the calling thread, and those it starts, a niceness, where a thread has one; nobody may lower their own."""
+    """Give the calling thread, and those it starts, at least this niceness, where a thread has one.
+
+    A process that was started with more of it keeps that: only root may lower it.
+    """
     if sys.platform == "linux":
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), niceness)
+        thread = threading.get_native_id()
+        # A sandbox may forbid even that, and then all threads compete alike.
+        with suppress(PermissionError):
+            os.setpriority(os.PRIO_PROCESS, thread, max(niceness, os.getpriority(os.PRIO_PROCESS, thread)))
 
 
 def at_niceness(niceness: int, do: Callable[[], Answer]) -> Answer:
@@ -34,8 +41,8 @@ def at_niceness(niceness: int, do: Callable[[], Answer]) -> Answer:
     done: Future[Answer] = Future()
 
     def work() -> None:
-        be_nice(niceness)
         try:
+            be_nice(niceness)
             done.set_result(do())
         except BaseException as error:
             done.set_exception(error)

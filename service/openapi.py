@@ -75,7 +75,9 @@ def complete(app: FastAPI, settings: Settings) -> None:
         for operation in methods.values():
             _add_headers(operation)
     for path, statuses in (ANSWERS | tensor_answers(settings.vertex_predict_route)).items():
-        (operation,) = document["paths"][path].values()
+        methods = document["paths"][path]
+        # Vertex AI's two routes may share a path: the one that scores is meant.
+        operation = methods.get("post") or methods["get"]
         for status, answers in statuses.items():
             operation["responses"][status]["content"][_JSON]["examples"] = _examples(answers)
 

@@ -20,6 +20,7 @@ class RequestIds:
     def of(self, headers: Iterable[tuple[bytes, bytes]]) -> bytes:
         """The name of a request with these headers: 1 to 128 visible ASCII characters."""
         for name, value in headers:
-            if name == _HEADER and _WELL_FORMED.fullmatch(value):
+            # White space behind a value is no part of it.
+            if name == _HEADER and _WELL_FORMED.fullmatch(value := value.rstrip(b" \t")):
                 return value
         return b"%s-%x" % (self._prefix, next(self._numbers))

@@ -75,7 +75,8 @@ class WaitingLine:
                 self.leave(request)
                 continue
             share = max(FEWEST_ROWS_TO_SHARE, -(-self.num_waiting // num_free_slots))
-            room = self._best_batch(min(self._num_rows[longest], share))
+            time = self._buckets.times[longest]
+            room = self._best_batch(min(self._num_rows[longest], share), time)
             pieces: dict[Request, Rows] = {}
             num_rows = 0
             for place in range(longest, -1, -1):
@@ -83,7 +84,7 @@ class WaitingLine:
                     num_rows += self._draw(place, room - num_rows, now, pieces)
             # A caller may leave at any moment, even the head's since it was looked at.
             if num_rows:
-                return Call(pieces, num_rows, self._buckets.batch_for(num_rows), self._buckets.times[longest])
+                return Call(pieces, num_rows, self._buckets.batch_for(num_rows, time), time)
         return None
 
     def longest(self) -> int:
@@ -102,7 +103,8 @@ class WaitingLine:
                 while self._parcels[place]:
                     num_rows += self._draw(place, self.num_waiting, now, pieces)
             if num_rows:
-                return Call(pieces, num_rows, self._buckets.batch_for(num_rows), self._buckets.times[longest])
+                time = self._buckets.times[longest]
+                return Call(pieces, num_rows, self._buckets.batch_for(num_rows, time), time)
         return None
 
     def _oldest(self) -> int:
@@ -113,13 +115,13 @@ class WaitingLine:
     def _head(self, place: int) -> tuple[Request, _Parcel]:
         return next(iter(self._parcels[place].items()))
 
-    def _best_batch(self, num_rows: int) -> int:
+    def _best_batch(self, num_rows: int, time: int) -> int:
         """The smallest batch size that holds `num_rows`, or a smaller one where less than half of it would be used."""
-        sizes = self._buckets.batches
+        sizes = self._buckets.batches_of(time)
         filled = sizes[max(0, bisect_right(sizes, num_rows) - 1)]
-        if num_rows >= self._buckets.max_batch:
+        if num_rows >= sizes[-1]:
             return filled
-        holding = self._buckets.batch_for(num_rows)
+        holding = self._buckets.batch_for(num_rows, time)
         return filled if filled >= FEWEST_ROWS_TO_SHARE and 2 * num_rows < holding else holding
 
     def _draw(self, place: int, room: int, now: float, pieces: dict[Request, Rows]) -> int:
@@ -134,7 +136,7 @@ class WaitingLine:
         else:
             rows, parcel.rows = parcel.rows[:room], parcel.rows[room:]
             parcel.turn_rows += room
-            if parcel.turn_rows >= self._buckets.max_batch:
+            if parcel.turn_rows >= self._buckets.batches_of(self._buckets.times[place])[-1]:
                 parcel.turn_rows, parcel.ticket = 0, next(self._tickets)
                 self._parcels[place].move_to_end(request)
         self._count(place, request, -len(rows))

@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from time import perf_counter
 
 import numpy as np
+from numpy.typing import NDArray
 
 from models.manifest import Manifest
 from models.repository import Artifact
@@ -32,28 +33,39 @@ def warm_engine(artifact: Artifact) -> Engine:
     return engine
 
 
-def side_by_side(engine: Engine, times: list[int]) -> float:
-    """Seconds to run one full batch of each padded length, on every slot."""
+def side_by_side(engine: Engine, shapes: list[tuple[int, int]]) -> float:
+    """Seconds to run a full batch of each shape (batch, time), on every slot."""
 
-    def run(time: int) -> None:
-        engine.run(np.full((MAX_BATCH, time), 2, np.int32), np.zeros((MAX_BATCH, time), np.float32))
+    def run(shape: tuple[int, int]) -> None:
+        engine.run(np.full(shape, 2, np.int32), np.zeros(shape, np.float32))
 
-    def once() -> float:
-        started_at = perf_counter()
-        with ThreadPoolExecutor(SLOTS) as slots:
-            list(slots.map(run, times))
-        return perf_counter() - started_at
+    with ThreadPoolExecutor(SLOTS) as slots:
 
-    return statistics.median(once() for _ in range(7))
+        def once() -> float:
+            started_at = perf_counter()
+            list(slots.map(run, shapes))
+            return perf_counter() - started_at
+
+        return statistics.median(once() for _ in range(7))
+
+
+def full_batches(buckets: Buckets, lengths: NDArray[np.int64]) -> list[tuple[int, int]]:
+    """Shapes (batch, time) of the batches in which sequences of these lengths go, as large as they can be."""
+    times, counts = np.unique([buckets.time_for(int(length)) for length in lengths], return_counts=True)
+    shapes = []
+    for time, count in zip(times.tolist(), counts.tolist(), strict=True):
+        largest = buckets.batches_of(time)[-1]
+        shapes += [(largest, time)] * (count // largest)
+        if count % largest:
+            shapes.append((buckets.batch_for(count % largest, time), time))
+    return shapes
 
 
 def engine_rate(engine: Engine, manifest: Manifest, batches: list[EncodedBatch]) -> float:
     """Sequences a second of the engine on full batches of the bodies' own mix of lengths, on every slot."""
     buckets = Buckets.for_model(manifest, MAX_BATCH)
     lengths = np.concatenate([batch.events_used for batch in batches])
-    times = [buckets.time_for(int(length)) for length in lengths]
-    shapes = [time for time in buckets.times for _ in range(times.count(time) // MAX_BATCH)]
-    return len(shapes) * MAX_BATCH / side_by_side(engine, shapes)
+    return len(lengths) / side_by_side(engine, full_batches(buckets, lengths))
 
 
 def bare_call_seconds(engine: Engine, manifest: Manifest, bodies: list[bytes]) -> float:

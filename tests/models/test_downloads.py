@@ -1,3 +1,5 @@
+import os
+import time
 from pathlib import Path, PurePosixPath
 from uuid import uuid4
 
@@ -57,6 +59,25 @@ def test_only_versions_that_are_not_kept_are_removed(downloads: Downloads, tmp_p
 
     assert {path.name for path in model.iterdir()} == {"2", "notes", ".download-x"}
     assert (tmp_path / "other" / "1").exists()
+
+
+def test_what_a_killed_process_left_behind_goes_after_a_day(downloads: Downloads, tmp_path: Path) -> None:
+    for name, age_seconds in ((".download-old", 90_000), (".removed-old", 90_000), (".download-new", 60)):
+        (tmp_path / "card-fraud" / name).mkdir(parents=True)
+        then = time.time() - age_seconds
+        os.utime(tmp_path / "card-fraud" / name, (then, then))
+
+    downloads.prune("card-fraud", set())
+
+    assert [path.name for path in (tmp_path / "card-fraud").iterdir()] == [".download-new"]
+
+
+def test_a_copy_that_another_process_has_removed_is_no_error(downloads: Downloads, tmp_path: Path) -> None:
+    (tmp_path / "card-fraud").mkdir()
+
+    downloads.remove("card-fraud", 3)
+
+    assert [*(tmp_path / "card-fraud").iterdir()] == []
 
 
 def test_there_is_nothing_to_prune_before_the_first_download(downloads: Downloads, tmp_path: Path) -> None:

@@ -197,14 +197,38 @@ class TestRemote:
         assert (remote.open("card-fraud").directory / "variables" / "weights").read_bytes() == b"weights"
         assert remote.names() == ["card-fraud"]
 
-    def test_a_changed_download_is_refused_once_and_fetched_afresh(self, remote: Repository, draft: Draft) -> None:
+    def test_a_changed_download_is_fetched_afresh(self, remote: Repository, draft: Draft) -> None:
         publish(remote, draft)
         (remote.open("card-fraud").directory / "saved_model.pb").write_bytes(b"changed")
 
-        with pytest.raises(DigestError, match=r"saved_model\.pb"):
-            remote.open("card-fraud")
-
         assert (remote.open("card-fraud").directory / "saved_model.pb").read_bytes() == b"graph"
+
+    def test_a_version_that_is_wrong_in_the_repository_is_refused_every_time(
+        self, remote: Repository, draft: Draft
+    ) -> None:
+        publish(remote, draft)
+        files, root = url_to_fs(remote.url)
+        files.pipe(f"{root}/card-fraud/1/saved_model.pb", b"changed")
+
+        for _ in range(2):
+            with pytest.raises(DigestError, match=r"saved_model\.pb"):
+                remote.open("card-fraud")
+
+    def test_what_cannot_be_looked_at_just_now_is_no_removal(
+        self, remote: Repository, draft: Draft, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        publish(remote, draft)
+        files, _ = url_to_fs(remote.url)
+
+        def fail(*_: object, **__: object) -> None:
+            raise ConnectionResetError("in the middle of it")
+
+        for look in ("info", "ls"):
+            with monkeypatch.context() as broken:
+                broken.setattr(type(files), look, fail)
+                with pytest.raises(ConnectionResetError):
+                    remote.versions("card-fraud")
+        assert remote.versions("card-fraud") == [1]
 
     def test_a_version_replaced_in_the_repository_is_fetched_afresh(self, remote: Repository, draft: Draft) -> None:
         publish(remote, draft)

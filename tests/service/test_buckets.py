@@ -25,7 +25,17 @@ def model(max_events: int, lengths: list[int]) -> Manifest:
 def test_covers_a_model_near_the_lengths_of_its_histories() -> None:
     buckets = Buckets.for_model(model(50, [1, 3, 8, 17]), max_batch=100)
 
-    assert buckets == Buckets(times=(4, 8, 24, 50), batches=(1, 8, 32, 100))
+    assert buckets == Buckets(times=(4, 8, 24, 50), batches=(1, 8, 32, 100, 400), max_cells=5_000)
+
+
+def test_short_histories_go_in_larger_batches() -> None:
+    buckets = Buckets.for_model(model(50, [1, 3, 8, 17]), max_batch=100)
+
+    assert [buckets.batches_of(time)[-1] for time in buckets.times] == [400, 400, 100, 100]
+    assert len(buckets) == len(set(buckets.shapes)) == 18
+    assert buckets.batch_for(101, 8) == 400
+    with pytest.raises(ValueError, match="at most 100 sequences"):
+        buckets.batch_for(101, 24)
 
 
 def test_lengths_close_together_share_a_bucket() -> None:
@@ -64,7 +74,8 @@ def test_finds_the_smallest_bucket_that_holds_a_batch(
 
     assert buckets.time_for(length) == min(time for time in buckets.times if time >= length)
     assert buckets.times[buckets.time_index(length)] == buckets.time_for(length)
-    assert buckets.batch_for(rows) == min(batch for batch in buckets.batches if batch >= rows)
+    for time in buckets.times:
+        assert buckets.batch_for(rows, time) == min(batch for batch in buckets.batches if batch >= rows)
 
 
 def test_refuses_what_fits_no_bucket() -> None:
@@ -73,4 +84,4 @@ def test_refuses_what_fits_no_bucket() -> None:
     with pytest.raises(ValueError, match="at most 8 events"):
         buckets.time_for(9)
     with pytest.raises(ValueError, match="at most 32 sequences"):
-        buckets.batch_for(33)
+        buckets.batch_for(33, 8)

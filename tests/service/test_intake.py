@@ -1,4 +1,5 @@
 import asyncio
+import statistics
 import time
 from time import monotonic
 
@@ -123,6 +124,40 @@ def test_a_burst_passes_and_lasting_overload_is_refused() -> None:
     assert burst == [None] * 20
     assert isinstance(late, OverloadedError)
     assert late.reason == "turn"
+
+
+def test_under_lasting_overload_the_line_stays_as_long_as_it_may_take() -> None:
+    """Far more comes than can be worked on, which is at most a slice in 2 ms."""
+
+    async def overload() -> tuple[list[float], int]:
+        waits, num_refused, busy_until = list[float](), 0, 0.0
+        intake = Intake(10_000 * SLICE_BYTES, 0.1, lambda: monotonic() < busy_until)
+
+        async def ask() -> None:
+            nonlocal num_refused, busy_until
+            since = monotonic()
+            try:
+                intake.refuse_if_full()
+                await intake.turn(SLICE_BYTES, since + LONG)
+            except OverloadedError:
+                num_refused += 1
+            else:
+                waits.append(monotonic() - since)
+                busy_until = monotonic() + 0.002
+
+        begun_at, asked = monotonic(), list[asyncio.Task[None]]()
+        while (elapsed := monotonic() - begun_at) < 1:
+            while len(asked) < elapsed * 3_000:
+                asked.append(asyncio.ensure_future(ask()))
+            await asyncio.sleep(0.001)
+        await asyncio.gather(*asked)
+        return waits, num_refused
+
+    waits, num_refused = asyncio.run(overload())
+
+    assert num_refused > len(waits)
+    # Whatever else the machine does, most wait about as long as the line may last: it neither grows nor runs dry.
+    assert 0.05 < statistics.median(waits[len(waits) // 2 :]) < 0.4
 
 
 def test_nothing_is_worked_on_while_enough_waits_for_the_model() -> None:

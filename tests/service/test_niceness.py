@@ -1,10 +1,14 @@
 import os
+import subprocess
 import sys
 import threading
+from pathlib import Path
 
 import pytest
 
 from service.niceness import at_niceness
+
+ROOT = Path(__file__).parents[2]
 
 
 def niceness() -> int:
@@ -29,3 +33,18 @@ def test_what_is_raised_reaches_the_caller() -> None:
 
     with pytest.raises(LookupError, match="on purpose"):
         at_niceness(15, fail)
+
+
+@pytest.mark.skipif(sys.platform != "linux" or os.geteuid() != 0, reason="only root may become somebody else, on Linux")
+def test_a_process_that_was_started_nicer_than_it_would_be_stays_so_whoever_owns_it() -> None:
+    program = (
+        "import os, threading\n"
+        "from service.niceness import at_niceness\n"
+        "os.setuid(65534)\n"
+        "print(at_niceness(5, lambda: os.getpriority(os.PRIO_PROCESS, threading.get_native_id())))"
+    )
+    nicer = ["nice", "-n", "7", sys.executable, "-c", program]
+
+    ended = subprocess.run(nicer, cwd=ROOT, check=True, capture_output=True, text=True, timeout=60)
+
+    assert int(ended.stdout) == min(niceness() + 7, 19)
