@@ -30,7 +30,7 @@ _EXPECTED = {
     "list_type": "Expected an array",
     "string_too_long": "Expected at most {max_length} characters",
     "string_type": "Expected a string",
-    "too_long": "Expected fewer elements",
+    "too_long": "Expected at most {max_length} elements",
     "too_short": "Expected at least {min_length} element",
 }
 _EXPECTED_EVENT_TYPE = "Expected an event type, which is a string or an integer"
@@ -144,7 +144,9 @@ def _fault(found: ErrorDetails) -> Fault:
         place = place[:-1]
         if found["type"] != "string_too_long":
             expected = _EXPECTED_EVENT_TYPE
-    return Fault(pointer(*place), f"{expected}. Received: {_received(found)}.")
+    # Of a tensor's shape there is nothing to split.
+    way_out = " Split them into requests." if found["type"] == "too_long" and place == ("sequences",) else ""
+    return Fault(pointer(*place), f"{expected}. Received: {_received(found)}.{way_out}")
 
 
 def _received(found: ErrorDetails) -> str:

@@ -127,12 +127,16 @@ class Guard:
         name = self._ring.find(presented)
         if name is None:
             raise WrongKeyError(
-                "Expected a key that this service knows. Received: another one, or one that has been revoked."
+                "Expected a key that this service knows. Received: another one, or one that has been revoked. Ask "
+                "whoever runs the service for a new one."
             )
         holder = self._holders[name]
         if permission not in holder.key.may:
             self._requests.labels(name, ForbiddenError.code).inc()
-            raise ForbiddenError(f"Expected a key that may {permission!r}. Received: one that may not.")
+            raise ForbiddenError(
+                f"Expected a key that may {permission!r}. Received: one that may not. Use another key, or ask whoever "
+                "runs the service to let this one."
+            )
         try:
             holder.allowance.enter()
         except (ConcurrencyLimitedError, RateLimitedError) as refusal:

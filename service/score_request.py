@@ -108,7 +108,10 @@ def _salvage(
     Only a refused request pays for this second reading.
     """
     if error.error_count() > _MAX_STRUCTURAL_FAULTS:
-        message = f"Expected a request as /docs describes it. Received: one with {error.error_count()} faults."
+        message = (
+            "Expected `sequences`, each with `event_types` and `elapsed_minutes`, or with `events`. "
+            f"Received: a request with {error.error_count()} faults."
+        )
         raise InvalidRequestError(message, (Fault("", "There are too many faults to list."),))
     found = error.errors(include_url=False)
     if found[0]["type"] == "json_invalid":

@@ -78,7 +78,11 @@ class Settings(BaseSettings):
         None, ge=1, le=256, description="Batches run side by side; by default one a CPU core, on a GPU one."
     )
     max_batch: int | None = Field(
-        None, ge=1, le=4096, description="Most sequences in one call of the model; by default 128, on a GPU 2048."
+        None,
+        ge=1,
+        le=4096,
+        description="Most sequences in one call of the model, and four times as many where all are at most a quarter "
+        "as long as the longest may be; by default 128, on a GPU 2048.",
     )
     max_body_bytes: int = Field(8_000_000, ge=1_000, description="Longest accepted body.")
     max_sequences: int = Field(1_000, ge=1, le=MAX_SEQUENCES, description="Most sequences in one request.")
@@ -94,7 +98,7 @@ class Settings(BaseSettings):
         description="Of bodies, how much may wait to be read into arrays.",
     )
     max_turn_seconds: float = Field(
-        0.5, gt=0, le=3600, description="How long the first of these may have waited before others are refused."
+        0.5, gt=0, le=3600, description="How long a line of these may last before it is kept that short."
     )
     max_clock_skew_seconds: float = Field(
         300.0, ge=0, le=86_400, description="How far ahead of this machine's clock an event time may lie."
@@ -211,9 +215,11 @@ def _told_by_cloud() -> dict[str, tuple[str, Any]]:
         for variable, field in _CLOUD_SETTINGS.items()
         if os.environ.get(variable)
     }
-    if f"{ENVIRONMENT_PREFIX}REPOSITORY" in os.environ:
+    # As everywhere: in whatever case, and an empty value is none.
+    ours = {name.upper() for name, value in os.environ.items() if value}
+    if f"{ENVIRONMENT_PREFIX}REPOSITORY" in ours:
         told.pop("repository", None)
-    if "port" in told and f"{ENVIRONMENT_PREFIX}HOST" not in os.environ:
+    if "port" in told and f"{ENVIRONMENT_PREFIX}HOST" not in ours:
         told["host"] = (told["port"][0], "0.0.0.0")  # noqa: S104  its requests come from outside the container
     return told
 

@@ -80,6 +80,7 @@ class GrpcServer:
         self._settings = settings
         self._lineup = lineup
         self._metrics = metrics
+        self._observe_respond = metrics.stage_seconds.labels("respond").observe
         self._lifecycle = lifecycle
         self._scoring = scoring
         self._guard = guard
@@ -248,7 +249,10 @@ class GrpcServer:
             if read.timeout_seconds is not None:
                 deadline = min(deadline, monotonic() + read.timeout_seconds)
             part = await self._scoring.score(read.tensors, pair, deadline, since=came_at, num_bytes=len(message))
-        return write_message(read, part)
+        scored_at = monotonic()
+        answer = write_message(read, part)
+        self._observe_respond(monotonic() - scored_at)
+        return answer
 
 
 def max_calls(settings: Settings) -> int:

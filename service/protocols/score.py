@@ -74,18 +74,17 @@ def create_router(settings: Settings, lineup: LineUp, metrics: Metrics, intake: 
                 body = await read_body(request.receive, headers, settings.max_body_bytes, count)
             stay.body_has_come()
             read_at = monotonic()
+            observe_read(read_at - arrived_at)
             with lineup.pair() as pair:
                 histories, batch = await reading.read(body, pair.champion, deadline)
                 _check_model(histories.model, pair.champion)
                 charge(len(batch.events_used))
-                validated_at = monotonic()
+                observe_validate(monotonic() - read_at)
                 parts = await pair.score(histories, batch, deadline)
         scored_at = monotonic()
         response = Response(_answer(histories, parts), media_type="application/json")
         for part in parts:
             count_scored(part.batch, metrics)
-        observe_read(read_at - arrived_at)
-        observe_validate(validated_at - read_at)
         observe_respond(monotonic() - scored_at)
         return response
 

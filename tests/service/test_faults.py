@@ -6,6 +6,7 @@ from pydantic_core import ErrorDetails
 
 from service.errors import Fault, InvalidRequestError
 from service.faults import MAX_DETAILS, Faults, pointer, received, structural_faults, unknown_field
+from service.schemas import MAX_SEQUENCES, SCORE_REQUEST
 
 
 def _follow(document: object, path: str) -> object:
@@ -82,6 +83,16 @@ def test_what_is_no_json_is_told_in_words(body: bytes) -> None:
     (fault,) = structural_faults(raised.value.errors())
     assert fault.pointer == ""
     assert fault.message.startswith("Expected JSON in UTF-8. Received: ")
+
+
+def test_a_list_that_is_too_long_is_told_its_limit_and_how_to_keep_it() -> None:
+    sequence = b'{"event_types": ["a"], "elapsed_minutes": [0]}'
+    with pytest.raises(ValidationError) as raised:
+        SCORE_REQUEST.validate_json(b'{"sequences": [%s]}' % b",".join([sequence] * (MAX_SEQUENCES + 1)))
+
+    (fault,) = structural_faults(raised.value.errors())
+    assert fault.pointer == "/sequences"
+    assert fault.message == "Expected at most 100000 elements. Received: 100001. Split them into requests."
 
 
 def test_words_of_pydantic_may_hold_braces() -> None:

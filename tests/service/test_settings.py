@@ -196,6 +196,34 @@ def test_an_address_and_a_repository_of_ours_stand_beside_what_a_cloud_says(monk
     assert (read.host, read.port, read.repository) == ("127.0.0.1", 8888, "/opt/ml/model")
 
 
+def test_what_a_cloud_says_counts_beside_empty_variables_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {
+        "SAGEMAKER_BIND_TO_PORT": "8888",
+        "AIP_STORAGE_URI": "/models",
+        "SEQRISK_HOST": "",
+        "SEQRISK_REPOSITORY": "",
+    }.items():
+        monkeypatch.setenv(name, value)
+
+    read = Settings.from_environment()
+
+    assert (read.host, read.repository) == ("0.0.0.0", "/models")
+
+
+def test_a_variable_of_ours_in_small_letters_stands_beside_what_a_cloud_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {
+        "SAGEMAKER_BIND_TO_PORT": "8888",
+        "AIP_STORAGE_URI": "/models",
+        "seqrisk_host": "127.0.0.2",
+        "seqrisk_repository": "/opt/ml/model",
+    }.items():
+        monkeypatch.setenv(name, value)
+
+    read = Settings.from_environment()
+
+    assert (read.host, read.repository) == ("127.0.0.2", "/opt/ml/model")
+
+
 @pytest.mark.parametrize(
     ("name", "value"), [("AIP_HTTP_PORT", "http"), ("AIP_HEALTH_ROUTE", "health"), ("AIP_PREDICT_ROUTE", "/{name}")]
 )

@@ -11,6 +11,7 @@ import httpx
 import numpy as np
 import pytest
 import tritonclient.http as triton
+from open_inference.openapi import types as published
 from tritonclient.http import aio
 from tritonclient.utils import InferenceServerException
 
@@ -159,8 +160,6 @@ def test_an_answer_in_json_is_the_documented_one(client: httpx.Client, expected:
 
 
 def test_answers_are_those_of_the_published_schemas(client: httpx.Client) -> None:
-    published = pytest.importorskip("open_inference.openapi.types")
-
     for answer, schema in (
         (client.get("/v2"), published.MetadataServerResponse),
         (client.get("/v2/models/tiny"), published.MetadataModelResponse),
@@ -168,7 +167,8 @@ def test_answers_are_those_of_the_published_schemas(client: httpx.Client) -> Non
         (client.post(INFER, json=request()), published.InferenceResponse),
         (client.post(INFER, json={}), published.InferenceErrorResponse),
     ):
-        assert schema.parse_raw(answer.content)
+        # It raises what the schema does not allow.
+        schema.parse_raw(answer.content)
 
 
 def test_the_content_type_does_not_matter(client: httpx.Client) -> None:

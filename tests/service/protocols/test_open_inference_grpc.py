@@ -204,10 +204,16 @@ def test_bytes_that_are_no_message_are_the_clients_fault(address: str, client: h
 def test_requests_and_refusals_are_counted(
     client: httpx.Client, client_of_triton: triton.InferenceServerClient
 ) -> None:
+    def responded() -> float:
+        (count,) = re.findall(r'seqrisk_stage_seconds_count{stage="respond"} (\S+)', client.get("/metrics").text)
+        return float(count)
+
+    before = responded()
     client_of_triton.infer("tiny", inputs())
     with pytest.raises(InferenceServerException):
         client_of_triton.infer("nope", inputs())
 
+    assert responded() - before == 1
     metrics = client.get("/metrics").text
     route = 'route="/inference.GRPCInferenceService/ModelInfer"'
     assert re.search(rf'seqrisk_requests_total{{method="POST",{route},status="2xx"}} [1-9]', metrics)

@@ -26,6 +26,7 @@ from tests.service.live_models import live_model
 
 SOUND: dict[str, Any] = {"event_types": ["Opened/Phone", "New/P3"], "elapsed_minutes": [6, 0]}
 TIME = "2016-03-01T01:36:00Z"
+STAGES = ("read", "validate", "respond")
 
 
 def _score(client: httpx.Client, *sequences: dict[str, Any]) -> list[dict[str, Any]]:
@@ -107,6 +108,21 @@ def test_unknown_event_types_are_scored_and_counted(client: httpx.Client) -> Non
 
     assert [score["unknown_events"] for score in scores] == [2, 0]
     assert counted() - before == 2
+
+
+def test_stages_are_counted_as_they_end_in_a_refused_request_too(client: httpx.Client) -> None:
+    def counted() -> dict[str, float]:
+        lines = [line.split() for line in client.get("/metrics").text.splitlines() if "stage_seconds_count{" in line]
+        return {stage: float(count) for name, count in lines for stage in STAGES if f'"{stage}"' in name}
+
+    before = counted()
+    assert client.post("/v1/score", json={"sequences": []}).status_code == 422
+    refused = counted()
+    _score(client, SOUND)
+    answered = counted()
+
+    assert {stage: refused[stage] - before[stage] for stage in STAGES} == {"read": 1, "validate": 0, "respond": 0}
+    assert {stage: answered[stage] - refused[stage] for stage in STAGES} == {"read": 1, "validate": 1, "respond": 1}
 
 
 def test_an_integer_event_type_is_its_decimal_text(client: httpx.Client) -> None:
