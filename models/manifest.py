@@ -51,7 +51,7 @@ class Band(_Part):
 
 
 class Metric(_Part):
-    """A held-out figure with its bootstrap interval over sequences."""
+    """A held-out figure with its bootstrap interval over entities (or sequences)."""
 
     name: str = Field(description="roc_auc_weighted, roc_auc_pooled, average_precision, brier, …")
     model: str = Field(description="Whose figure: `network` is the published model, the others are baselines.")

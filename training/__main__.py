@@ -78,10 +78,21 @@ def train(
                 checkpoints=checkpoints,
             )
             tracking.published(published.manifest)
-    except (ConfigError, EventLogError, FitError, GateError, RepositoryError, WorseThanAggregatesError) as error:
+    except (
+        CheckpointError,
+        ConfigError,
+        EventLogError,
+        FitError,
+        GateError,
+        RepositoryError,
+        TrackingError,
+        WorseThanAggregatesError,
+    ) as error:
         _stop(EXIT_FAILED, error)
-    except (CheckpointError, TrackingError) as error:
-        _stop(EXIT_FAILED, error)
+    except KeyboardInterrupt:
+        way_on = "Run the same command again to go on." if run_directory else "With --run-directory, a run can go on."
+        typer.echo(f"Stopped. {way_on}", err=True)
+        raise typer.Exit(EXIT_FAILED) from None
     manifest = published.manifest
     artifact = f"{repository.rstrip('/')}/{manifest.name}/{manifest.version}"
     console.print(

@@ -136,7 +136,9 @@ class EvaluationConfig(_Part):
     """How the test period is scored."""
 
     longest_prefix: int = Field(40, ge=1, description="Longest history scored; shorter where positives are.")
-    resamples: int = Field(1000, ge=100, le=100_000, description="Bootstrap resamples of the test sequences.")
+    resamples: int = Field(
+        1000, ge=100, le=100_000, description="Bootstrap resamples of the test entities (or sequences)."
+    )
 
 
 class ServingConfig(_Part):

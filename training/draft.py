@@ -6,7 +6,6 @@ from math import ceil
 from pathlib import Path
 
 import keras
-import numpy as np
 
 from models.manifest import Draft, Evaluation, Metric, ModelInput
 from models.sequences import Vocabulary
@@ -95,9 +94,9 @@ def _evaluation(test: Prefixes, found: results.Evaluation) -> Evaluation:
     starts_at_seconds = int(test.log.starts_microseconds[0]) / _MICROSECONDS_PER_SECOND
     return Evaluation(
         test_from=datetime.fromtimestamp(starts_at_seconds, UTC) if test.log.has_calendar_time else None,
-        num_sequences=test.log.num_sequences,
-        num_prefixes=len(test),
-        prevalence=float(np.mean(test.labels)),
+        num_sequences=found.num_sequences,
+        num_prefixes=found.num_prefixes,
+        prevalence=found.prevalence,
         confidence=CONFIDENCE,
         metrics=tuple(
             Metric(name=metric, model=model, value=figure.value, lower=figure.lower, upper=figure.upper)

@@ -111,8 +111,9 @@ def cut_in_two(log: EventLog, later_share: float, config: SplitConfig) -> tuple[
     for name, part in (("earlier", earlier), ("later", later)):
         if not part.has_both_labels:
             raise EventLogError(
-                f"Expected sequences of both classes in the {name} part. Received: {part.num_sequences} sequences, "
-                f"{int(part.labels.sum())} of them with label 1. Give a longer log or change the share."
+                f"Expected sequences of both classes in the {name} part of the fit part. Received: "
+                f"{part.num_sequences} sequences, {int(part.labels.sum())} of them with label 1. Give a longer log "
+                "or change tune.validation_share."
             )
     return earlier, later
 

@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 
 from models.repository import Artifact
-from training.draft import default_max_elapsed_minutes
+from tests.training.evaluations import evaluation
+from training.draft import _evaluation, default_max_elapsed_minutes
 from training.eventlog import EventLog
+from training.prefixes import cut_prefixes
 from training.samples import LIFT_SHARES
 from training.splits import Split
 
@@ -23,6 +25,15 @@ def test_the_evaluation_is_that_of_the_test_period(artifact: Artifact, split: Sp
     assert evaluation.num_prefixes == split.test.num_events
     figures = {(metric.model, metric.name) for metric in evaluation.metrics}
     assert figures == {(model, name) for model in MODELS for name in METRICS}
+
+
+def test_the_manifest_counts_what_the_evaluation_counted(log: EventLog) -> None:
+    found = evaluation()
+
+    told = _evaluation(cut_prefixes(log), found)
+
+    assert (told.num_sequences, told.num_prefixes) == (found.num_sequences, found.num_prefixes)
+    assert told.prevalence == found.prevalence
 
 
 def test_the_contract_of_the_artifact_is_that_of_the_configuration(artifact: Artifact) -> None:

@@ -1,11 +1,14 @@
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
 from models.repository import Artifact, Repository
 from tests.training.runs import Run, run_train
+from training.checkpoints import CHECKPOINT_FILE
 
 ROOT = Path(__file__).parents[2]
 
@@ -76,3 +79,21 @@ def test_the_command_line_runs_as_a_module_and_says_what_is_wrong_without_a_trac
     assert finished.returncode == 2
     assert finished.stderr.startswith("Expected a training configuration at")
     assert len(finished.stderr.splitlines()) == 1
+
+
+def test_an_interrupted_run_that_keeps_checkpoints_says_how_it_goes_on(workplace: Path, tmp_path: Path) -> None:
+    endless = (workplace / "refunds.toml").read_text().replace("max_epochs = 3", "max_epochs = 1000\npatience = 1000")
+    (tmp_path / "refunds.toml").write_text(endless.replace("log.csv", str(workplace / "log.csv")))
+    run_directory = tmp_path / "run"
+    command = [sys.executable, "-m", "training", "train", str(tmp_path / "refunds.toml")]
+    command += ["--repository", str(tmp_path / "models"), "--run-directory", str(run_directory)]
+
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as run:
+        while run.poll() is None and not (run_directory / CHECKPOINT_FILE).exists():
+            time.sleep(0.1)
+        run.send_signal(signal.SIGINT)
+        _, told = run.communicate(timeout=60)
+
+    assert run.returncode == 1
+    assert told.splitlines()[-1] == "Stopped. Run the same command again to go on."
+    assert "Traceback" not in told
