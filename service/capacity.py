@@ -41,7 +41,8 @@ class Capacity:
         """That of `device`, as TensorFlow calls it."""
         is_gpu = device.startswith("/GPU")
         return cls(
-            slots=settings.slots or (_GPU_SLOTS if is_gpu else num_cores()),
+            # The event loop needs a core as well: a slot on it would keep both waiting.
+            slots=settings.slots or (_GPU_SLOTS if is_gpu else max(1, num_cores() - 1)),
             max_batch=settings.max_batch or (_GPU_MAX_BATCH if is_gpu else _CPU_MAX_BATCH),
             has_quick_calls=not is_gpu,
         )

@@ -75,7 +75,11 @@ class Settings(BaseSettings):
         None, description="Where compiled programs outlive the process, for machines of one kind; by default nowhere."
     )
     slots: int | None = Field(
-        None, ge=1, le=256, description="Batches run side by side; by default one a CPU core, on a GPU one."
+        None,
+        ge=1,
+        le=256,
+        description="Batches run side by side; by default one a CPU core but the first, which reads and answers; "
+        "on a GPU one.",
     )
     max_batch: int | None = Field(
         None,

@@ -7,7 +7,7 @@ from service.settings import Settings
 @pytest.mark.parametrize(
     ("device", "chosen", "capacity"),
     [
-        ("/CPU:0", {}, Capacity(slots=num_cores(), max_batch=128, has_quick_calls=True)),
+        ("/CPU:0", {}, Capacity(slots=max(1, num_cores() - 1), max_batch=128, has_quick_calls=True)),
         ("/GPU:0", {}, Capacity(slots=1, max_batch=2_048, has_quick_calls=False)),
         ("/CPU:0", {"slots": 3, "max_batch": 7}, Capacity(slots=3, max_batch=7, has_quick_calls=True)),
         ("/GPU:0", {"slots": 3, "max_batch": 7}, Capacity(slots=3, max_batch=7, has_quick_calls=False)),
