@@ -8,6 +8,7 @@ elapsed_minutes - gaps -.- time --------------------'                         |
 """
 
 from collections.abc import Sequence
+from functools import partial
 
 import keras
 from keras import ops
@@ -16,6 +17,7 @@ from models.sequences import PADDING_ID
 from training.aggregates import RunningAggregates
 from training.config import ConfigError
 from training.dropouts import RandomUnknown, drop_embeddings
+from training.ensemble import join_members
 from training.further_channels import further_channels, further_tensors
 from training.further_inputs import FittedInput
 from training.heads import add_heads
@@ -35,6 +37,7 @@ def build_network(
     """Build the network, untrained and not compiled.
 
     Networks of one configuration have the same weights in the same order, whatever the flags: `set_weights` moves them.
+    With `config.members` above 1 it is so many networks, joined by `training.ensemble.join_members`.
 
     Args:
         config: Its parts.
@@ -55,6 +58,30 @@ def build_network(
     """
     if is_per_event:
         require_causal(config)
+    build = partial(
+        _build_member,
+        config,
+        vocabulary_size,
+        unknown_rate,
+        further,
+        is_portable=is_portable,
+        is_per_event=is_per_event,
+    )
+    if config.members == 1:
+        return build("sequence_risk")
+    return join_members([build(f"member_{number}") for number in range(1, config.members + 1)])
+
+
+def _build_member(
+    config: NetworkConfig,
+    vocabulary_size: int,
+    unknown_rate: float,
+    further: Sequence[FittedInput],
+    name: str,
+    *,
+    is_portable: bool,
+    is_per_event: bool,
+) -> keras.Model:
     event_ids = keras.Input((None,), dtype="int32", name="event_ids")
     elapsed_minutes = keras.Input((None,), dtype="float32", name="elapsed_minutes")
     inputs = {"event_ids": event_ids, "elapsed_minutes": elapsed_minutes, **further_tensors(further)}
@@ -83,7 +110,7 @@ def build_network(
     state = recur(config, events, gaps, mask, num_droppable, is_portable=is_portable, is_per_event=is_per_event)
     logits = add_heads(config, vocabulary_size, state, for_head, is_per_event=is_per_event)
     try:
-        return keras.Model(inputs, logits, name="sequence_risk")
+        return keras.Model(inputs, logits, name=name)
     except ValueError as error:
         # Every other name in it is ours, or Keras' own.
         raise ConfigError(

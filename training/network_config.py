@@ -21,6 +21,7 @@ class NetworkConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    members: int = Field(1, ge=1, le=64, description="Networks fitted side by side, whose logits are averaged.")
     time: Time = Field("log_gap", description="What of time is concatenated to an event's embedding.")
     embedding_width: int = Field(16, ge=1, le=1024, description="Numbers that describe an event type.")
     element_dropout: Rate = Field(0.0, description="Share of single numbers of the embedded events dropped.")

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from models.sequences import FIRST_EVENT_TYPE_ID, UNKNOWN_ID
 from training.drawing import INK, LABEL_0_COLOUR, LABEL_1_COLOUR, NETWORK_COLOUR, Drawing, axes, figure_of, to_svg
+from training.ensemble import members_of
 from training.fit import FitResult
 from training.network_config import NetworkConfig
 from training.recurrence import layer_names
@@ -64,7 +65,7 @@ def decay_curves(network: keras.Model, config: NetworkConfig) -> Drawing | None:
     """What is left of the state after so many minutes without an event; None without a decay."""
     if config.decay == "none":
         return None
-    kept = [_kept(network.get_layer(layer).cell.gate_of_c) for layer in layer_names(config)]
+    kept = [_kept(members_of(network)[0].get_layer(layer).cell.gate_of_c) for layer in layer_names(config)]
     with axes(7.4, 1.0 + 2.4 * len(kept), rows=len(kept), heights=(1.0,) * len(kept)) as plots:
         for number, (plot, shares) in enumerate(zip(plots, kept, strict=True), start=1):
             for of_unit in shares.T:
@@ -98,7 +99,8 @@ def embedding_map(network: keras.Model, event_type_shares: Mapping[str, float]) 
         network: Of `build_network`.
         event_type_shares: Share of each event type among all events, in the vocabulary's order.
     """
-    weights = np.asarray(network.get_layer("event_embedding").get_weights()[0], np.float64)[UNKNOWN_ID:]
+    # Of several members one is as good as another.
+    weights = np.asarray(members_of(network)[0].get_layer("event_embedding").get_weights()[0], np.float64)[UNKNOWN_ID:]
     points, explained = _principal_components(weights)
     shares = np.array(list(event_type_shares.values()))
     unknown, known = points[0], points[FIRST_EVENT_TYPE_ID - UNKNOWN_ID :]

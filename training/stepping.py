@@ -11,6 +11,7 @@ import keras
 from keras import ops
 
 from training.aggregates import RunningAggregates, Totals
+from training.config import ConfigError
 from training.further_channels import further_row, further_width
 from training.further_inputs import FittedInput
 from training.heads import Logits, apply_heads
@@ -43,11 +44,16 @@ class Stepper:
         further: Its further inputs.
 
     Raises:
-        ConfigError: Its inputs change when an event arrives: it cannot be stepped.
+        ConfigError: Its inputs change when an event arrives, or it has several members: it cannot be stepped.
     """
 
     def __init__(self, network: keras.Model, config: NetworkConfig, further: Sequence[FittedInput] = ()) -> None:
         require_causal(config)
+        if config.members > 1:
+            raise ConfigError(
+                f"Expected a network of one member. Received: {config.members}. Step each of "
+                "training.ensemble.members_of(network) with network.members = 1, and average their logits."
+            )
         self._layer = network.get_layer
         self._config = config
         self._further = further

@@ -7,6 +7,7 @@ import keras
 import tensorflow as tf
 
 from training.batches import Batch
+from training.ensemble import members_of
 from training.fit_config import FitConfig
 
 Shape = tuple[int, int]
@@ -41,6 +42,7 @@ class TrainStep:
         self._losses = losses
         self._loss_weights = loss_weights
         self._mean_asked = mean_asked
+        self._num_members = len(members_of(network))
         inputs = {name: tf.TensorSpec(tensor.shape, tensor.dtype) for name, tensor in network.input.items()}
         labels = tf.TensorSpec(network.output["risk"].shape, tf.float32)
         self._graph = tf.function(self._gradients, input_signature=[inputs, labels, tf.TensorSpec((), tf.float32)])
@@ -50,7 +52,7 @@ class TrainStep:
     @property
     def can_be_compiled(self) -> bool:
         """Whether XLA knows all of the network; on a GPU it does not know the cuDNN kernel, which is as fast."""
-        return all(layer.supports_jit for layer in self._network.layers)
+        return all(layer.supports_jit for member in members_of(self._network) for layer in member.layers)
 
     def compile(self, shape: Shape) -> None:
         """Have batches of `shape` compiled, at the first of them."""
@@ -70,15 +72,17 @@ class TrainStep:
     ) -> tuple[tf.Tensor, list[tf.Tensor]]:
         with tf.GradientTape() as tape:
             outputs = self._network(tensors, training=True)
+            labels = tf.concat([labels] * self._num_members, 0)
             losses = [self._loss_weights[name] * loss(labels, outputs[name]) for name, loss in self._losses.items()]
-            loss = share * tf.add_n(losses)
+            # A member's gradient is as large as if it were alone, and so as often clipped.
+            loss = share * self._num_members * tf.add_n(losses)
         # A head without a loss, as of a target that is not given, stays where it is; TensorFlow makes no such zeros for
         # Keras' own variables.
         unused = tf.UnconnectedGradients.ZERO
         variables = [variable.value for variable in self._network.trainable_variables]
         gradients = tape.gradient(loss, variables, unconnected_gradients=unused)
         # An embedding's would be slices, one a place, whose norm is not that of their sum.
-        return loss, [tf.convert_to_tensor(gradient) for gradient in gradients]
+        return loss / self._num_members, [tf.convert_to_tensor(gradient) for gradient in gradients]
 
     def _descend(self, gradients: list[tf.Tensor]) -> None:
         self._optimizer.apply(gradients, self._network.trainable_variables)

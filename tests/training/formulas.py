@@ -13,9 +13,9 @@ Vector = NDArray[np.float64]
 Weights = dict[str, Vector]
 
 
-def weights_of(network: keras.Model) -> Weights:
-    """The network's weights by their paths, such as `dense/kernel`."""
-    return {weight.path.removeprefix("sequence_risk/"): weight.numpy().astype(float) for weight in network.weights}
+def weights_of(network: keras.Model, name: str = "sequence_risk") -> Weights:
+    """The weights of a network of that name by their paths, such as `dense/kernel`."""
+    return {weight.path.removeprefix(f"{name}/"): weight.numpy().astype(float) for weight in network.weights}
 
 
 def logits(
