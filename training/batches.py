@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.sequences import EncodedBatch, Vocabulary
+from training.known_targets import Targets, count_known, missing
 from training.prefixes import Prefixes
 
 # Shorter ones would cost a shape each and save hardly a step.
@@ -39,11 +40,11 @@ class Batch:
 
     Attributes:
         tensors: The network's inputs by name, (row, time) or (row,).
-        labels: float32, (row, time, 1) or (row, 1); NaN where no label is asked.
+        targets: Of `training.known_targets`, by name, (row, time, width) or (row, width); missing where none is asked.
     """
 
     tensors: dict[str, NDArray[Any]]
-    labels: NDArray[np.float32]
+    targets: dict[str, NDArray[Any]]
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -52,9 +53,9 @@ class Batch:
         return rows, time
 
     @property
-    def num_asked(self) -> int:
-        """Labels asked."""
-        return int(np.count_nonzero(~np.isnan(self.labels)))
+    def num_known(self) -> dict[str, int]:
+        """Of each target how many are known."""
+        return {name: count_known(target) for name, target in self.targets.items()}
 
 
 class Batches:
@@ -65,18 +66,20 @@ class Batches:
     kernels refuse.
 
     Args:
-        buckets: Rows, and their labels in the shape of `Batch.labels`.
+        buckets: Rows, and their targets in the shape of `Batch.targets`.
         batch_size: Labels asked a step.
         seed: Seed of the order, with the epoch's number: any epoch can be drawn without those before it.
     """
 
-    def __init__(self, buckets: Sequence[tuple[EncodedBatch, NDArray[np.float32]]], batch_size: int, seed: int) -> None:
+    def __init__(self, buckets: Sequence[tuple[EncodedBatch, Targets]], batch_size: int, seed: int) -> None:
         self._buckets = buckets
         self._seed = seed
-        num_asked = [int(np.count_nonzero(~np.isnan(labels))) for _, labels in buckets]
-        self.num_asked = sum(num_asked)
+        num_known = [{name: count_known(target) for name, target in targets.items()} for _, targets in buckets]
+        self.num_known = {name: sum(of_bucket[name] for of_bucket in num_known) for name in num_known[0]}
+        self.num_asked = self.num_known["label"]
         self._num_batches = [
-            min(-(-asked // batch_size), len(labels)) for asked, (_, labels) in zip(num_asked, buckets, strict=True)
+            min(-(-of_bucket["label"] // batch_size), len(encoded.event_ids))
+            for of_bucket, (encoded, _) in zip(num_known, buckets, strict=True)
         ]
 
     @property
@@ -85,9 +88,9 @@ class Batches:
         return sum(self._num_batches)
 
     @property
-    def mean_asked(self) -> float:
-        """Labels asked a step, on average."""
-        return self.num_asked / self.num_batches
+    def mean_known(self) -> dict[str, float]:
+        """Of each target how many are known a step, on average; of the label as many as prefixes are asked about."""
+        return {name: number / self.num_batches for name, number in self.num_known.items()}
 
     @property
     def shapes(self) -> dict[tuple[int, int], int]:
@@ -102,18 +105,19 @@ class Batches:
         generator = np.random.default_rng((self._seed, number))
         drawn = []
         for bucket, num_batches in enumerate(self._num_batches):
-            order = generator.permutation(len(self._buckets[bucket][1]))
+            order = generator.permutation(len(self._buckets[bucket][0].event_ids))
             drawn += [(bucket, rows) for rows in np.array_split(order, num_batches)]
         for index in generator.permutation(len(drawn))[first:]:
             yield self._batch(*drawn[index])
 
     def _batch(self, bucket: int, rows: NDArray[np.int64]) -> Batch:
-        encoded, labels = self._buckets[bucket]
+        encoded, of_rows = self._buckets[bucket]
         num_missing = self._rows_a_batch(encoded, self._num_batches[bucket]) - len(rows)
         filled = np.append(rows, rows[:num_missing])
-        asked = labels[filled]
-        asked[len(rows) :] = np.nan
-        return Batch(encoded.take(filled).tensors, asked)
+        targets = {name: target[filled] for name, target in of_rows.items()}
+        for target in targets.values():
+            target[len(rows) :] = missing(target.dtype)
+        return Batch(encoded.take(filled).tensors, targets)
 
     @staticmethod
     def _rows_a_batch(encoded: EncodedBatch, num_batches: int) -> int:

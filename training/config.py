@@ -41,6 +41,9 @@ class DataConfig(_Part):
     type_column: str = Field("event_type", description="What happened.")
     time_column: str = Field("timestamp", description="When it happened.")
     label_column: str = Field("label", description="0 or 1, the same in every row of a sequence.")
+    further_label_columns: tuple[str, ...] = Field(
+        (), description="Further labels to learn beside it: 0, 1 or blank, the same in every row of a sequence."
+    )
     time_unit: TimeUnit = Field(
         "iso8601", description="ISO-8601 with a zone, or numbers since one origin common to all sequences."
     )
@@ -68,6 +71,11 @@ class DataConfig(_Part):
     def _can_be_told(self) -> Self:
         if self.label_horizon_minutes is not None and self.label_time_column is None:
             raise ValueError("expected a label_time_column beside label_horizon_minutes, to know when the label came")
+        if self.further_label_columns and self.label_time_column is not None:
+            raise ValueError(
+                "expected no further_label_columns beside a label_time_column, which says when one label became known "
+                "and not when the others did"
+            )
         if self.time_origin == "sequence":
             if self.time_unit == "iso8601":
                 raise ValueError('expected a time_unit such as "minutes" where times start over with every sequence')
@@ -82,7 +90,7 @@ class DataConfig(_Part):
         """Names of the columns read: sequence, type, time, label, then those of the others that are configured."""
         further = (self.label_time_column, self.entity_column, self.split_column)
         required = (self.sequence_column, self.type_column, self.time_column, self.label_column)
-        return required + tuple(column for column in further if column is not None)
+        return required + self.further_label_columns + tuple(column for column in further if column is not None)
 
 
 class SplitConfig(_Part):
@@ -189,10 +197,16 @@ class TrainingConfig(_Part):
     @model_validator(mode="after")
     def _has_what_it_needs(self) -> Self:
         check_inputs(self.inputs, self.data.columns, has_dates=self.data.time_unit == "iso8601")
-        if self.network.num_labels > 1 or self.network.auxiliary_target != "label":
+        num_labels = 1 + len(self.data.further_label_columns)
+        if self.network.num_labels != num_labels:
             raise ValueError(
-                "expected num_labels = 1 and auxiliary_target = 'label', as a run learns from one label column alone; "
-                "networks with other targets are for training.network.build_network in your own program"
+                f"expected network.num_labels = {num_labels}, one for data.label_column and one for each of "
+                f"data.further_label_columns, received {self.network.num_labels}"
+            )
+        if self.network.auxiliary_target != "label" and self.prefixes.histories == "whole":
+            raise ValueError(
+                'expected network.auxiliary_target = "label" with prefixes.histories = "whole", as no event follows a '
+                "whole history"
             )
         sees_elapsed = self.network.time in {"elapsed", "log_elapsed", "both"}
         sees_silence = sees_elapsed or "since_last" in self.network.aggregates

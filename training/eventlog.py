@@ -19,6 +19,7 @@ from models.sequences import Vocabulary
 from training.columns import Column, row_name, shared_texts, texts
 from training.config import DataConfig
 from training.input_config import InputConfig, with_columns
+from training.labels import MISSING, further_labels, label_name
 from training.rows import NOT_YET, EventLogError, and_more, read_rows
 
 __all__ = ["EventLog", "EventLogError", "read_event_log"]
@@ -46,6 +47,7 @@ class EventLog:
         entities: object (sequence,), whose sequence it is, where one has several.
         split_values: object (sequence,), the part each sequence was given to by hand.
         was_unordered: bool (sequence,), whether its rows were not in order of time in the file.
+        further_labels: Labels beside the first, by their column: float32 (sequence,), 0 or 1, NaN where missing.
         columns: Of each further input but the clock, by its name.
         has_clock: Whether the clock of the scoring moment is an input.
     """
@@ -63,6 +65,7 @@ class EventLog:
     entities: NDArray[np.object_] | None = None
     split_values: NDArray[np.object_] | None = None
     was_unordered: NDArray[np.bool_] | None = None
+    further_labels: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
     columns: Mapping[str, Column] = field(default_factory=dict)
     has_clock: bool = False
 
@@ -148,6 +151,7 @@ class EventLog:
         chosen["offsets"] = np.concatenate([[0], np.cumsum(lengths)])
         chosen["event_types"] = self.event_types[events]
         chosen["times_microseconds"] = self.times_microseconds[events]
+        chosen["further_labels"] = {name: labels[sequences] for name, labels in self.further_labels.items()}
         chosen["columns"] = {name: column.take(sequences, events) for name, column in self.columns.items()}
         return replace(self, **chosen)
 
@@ -159,11 +163,14 @@ def read_event_log(path: Path, config: DataConfig, inputs: Sequence[InputConfig]
         EventLogError: A column is missing, a value unreadable, a label inconsistent, or there is nothing to learn.
     """
     log = _sorted_into_sequences(read_rows(path, config, inputs), config, inputs)
-    if not log.has_both_labels:
-        raise EventLogError(
-            f"Expected sequences of both classes in the column {config.label_column!r} of {path}. "
-            f"Received: only label {log.labels[0]}. A model needs examples of what it is to tell apart."
-        )
+    for column, labels in {config.label_column: log.labels.astype(np.float32), **log.further_labels}.items():
+        found = np.unique(labels[~np.isnan(labels)])
+        if len(found) < 2:
+            received = f"only label {found[0]:.0f}" if len(found) else "blanks alone"
+            raise EventLogError(
+                f"Expected sequences of both classes in the column {column!r} of {path}. "
+                f"Received: {received}. A model needs examples of what it is to tell apart."
+            )
     log = replace(log, observed_until_microseconds=log.observed_until)
     starts_over = log.num_sequences > 1 and len(np.unique(log.starts_microseconds)) == 1
     if starts_over and config.time_origin == "common" and not log.has_calendar_time:
@@ -207,6 +214,7 @@ def _sorted_into_sequences(rows: pl.DataFrame, config: DataConfig, inputs: Seque
         entities=texts(of_sequence["entity"]) if config.entity_column else None,
         split_values=texts(of_sequence["split"]) if config.split_column else None,
         was_unordered=_has_descent(event_rows, offsets),
+        further_labels=further_labels(of_sequence, config.further_label_columns),
         columns={one.name: _column(rows[row_name(one)], one, event_rows, first_rows) for one in with_columns(inputs)},
         has_clock=SCORED_MINUTE_OF_WEEK in [one.name for one in inputs],
     )
@@ -226,6 +234,7 @@ def _columns_that_agree(config: DataConfig, inputs: Sequence[InputConfig]) -> di
         "label_microseconds": config.label_time_column,
         "entity": config.entity_column,
         "split": config.split_column,
+        **{label_name(column): column for column in config.further_label_columns},
         **{row_name(one): one.source for one in with_columns(inputs) if one.per == "sequence"},
     }
     return {name: column for name, column in columns.items() if column is not None}
@@ -235,10 +244,13 @@ def _check_agrees(values: NDArray[Any], offsets: NDArray[np.int64], ids: pl.Seri
     least, largest = (extreme.reduceat(values, offsets[:-1]) for extreme in (np.minimum, np.maximum))
     torn = np.flatnonzero(least != largest)
     if len(torn):
-        received = "both 0 and 1" if values.dtype == np.int8 else "several values"
+        first = torn[0]
+        # Of labels some rows may be blank and others not.
+        is_both = values.dtype == np.int8 and least[first] != MISSING
+        received = "both 0 and 1" if is_both else "several values"
         raise EventLogError(
             f"Expected one value a sequence in the column {column!r}. Received: {received} for sequence "
-            f"{texts(ids)[torn[0]]!r}{and_more(len(torn) - 1, 'sequence')}. It says something of the sequence as a "
+            f"{texts(ids)[first]!r}{and_more(len(torn) - 1, 'sequence')}. It says something of the sequence as a "
             "whole: repeat it in every row."
         )
 

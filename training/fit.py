@@ -16,6 +16,8 @@ from training.batches import Batches
 from training.checkpoints import Checkpoints
 from training.fit_config import FitConfig
 from training.fit_state import EpochFigures, FitState
+from training.known_targets import known_targets
+from training.losses import network_loss_weights
 from training.metrics import weighted_roc_auc
 from training.one_pass import AskedBucket, ask, is_per_event
 from training.prefixes import Prefixes
@@ -64,8 +66,9 @@ def fit_network(
 ) -> FitResult:
     """Fit `network` in place and leave it with its best epoch's weights.
 
-    The loss is that of the risk + w times that of the auxiliary risk, w = `config.auxiliary_weight`, every prefix
-    counting equally. A network that answers after every event learns from all prefixes of a sequence in one pass.
+    The loss is that of the risks + w times that of what is auxiliary, w = `config.auxiliary_weight`, every prefix of
+    which the target is known counting equally. A network that answers after every event learns from all prefixes of a
+    sequence in one pass.
 
     Args:
         network: Of `build_network`, untrained.
@@ -74,14 +77,14 @@ def fit_network(
         vocabulary: The network's.
         max_events: Longest history used.
         config: Step size, batch size and when to stop.
-        losses: Of `network_losses`, for both outputs.
+        losses: Of `network_losses`, for all outputs.
         seed: Seed of the shuffling; weights and dropout take Keras' global seed.
         callbacks: Further Keras callbacks; their epoch logs hold `VALIDATION_METRIC` and what else `EpochFigures` has.
             They are told of the epochs before a resumption, too.
         checkpoints: Where the fit's state is kept, and found if it was broken off.
 
     Raises:
-        FitError: The network no longer gives numbers.
+        FitError: The network no longer gives numbers, or a target is known of no prefix.
         CheckpointError: The checkpoint is of another fit, or cannot be read or written.
     """
     fit = _Fit(
@@ -135,14 +138,16 @@ class _Fit:
         self._validation = validation
         self._config = config
         asked = ask(network, training, vocabulary, max_events)
-        targets = [bucket.targets(training.labels, is_per_event=is_per_event(network)) for bucket in asked]
+        known = known_targets(losses, training, vocabulary)
+        targets = [bucket.targets(known, is_per_event=is_per_event(network)) for bucket in asked]
         encoded = [bucket.encoded for bucket in asked]
         self.batches = Batches(list(zip(encoded, targets, strict=True)), config.batch_size, seed)
+        _require_known(self.batches)
         self._scorer = Scorer(network, validation, vocabulary, max_events)
         self._optimizer = create_optimizer(config, self.batches.num_batches)
         self._optimizer.build(network.trainable_variables)
-        weights = {"risk": 1.0, "auxiliary_risk": config.auxiliary_weight}
-        self._step = TrainStep(network, self._optimizer, losses, weights, self.batches.mean_asked)
+        weights = network_loss_weights(losses, config.auxiliary_weight)
+        self._step = TrainStep(network, self._optimizer, losses, weights, self.batches.mean_known)
         if self._step.can_be_compiled:
             for shape, steps in self.batches.shapes.items():
                 if steps * config.max_epochs >= _STEPS_WORTH_COMPILING:
@@ -151,7 +156,8 @@ class _Fit:
         self._variables = [*network.variables, *self._optimizer.variables]
         told = (repr(config), repr(seed), *(f"{name} {loss.get_config()}" for name, loss in losses.items()))
         asked += self._scorer.buckets
-        arrays = [*network.get_weights(), *targets, validation.labels, validation.strata]
+        of_buckets = chain.from_iterable(of_bucket.values() for of_bucket in targets)
+        arrays = [*network.get_weights(), *of_buckets, validation.labels, validation.strata]
         self._fingerprint = _fingerprint("\n".join(told), arrays, asked)
 
     def resumed(self, checkpoints: Checkpoints | None) -> FitState | None:
@@ -214,6 +220,15 @@ class _Fit:
             )
         labels = self._validation.labels.astype(np.float64)
         return float(weighted_roc_auc(labels, risks, np.ones((1, len(risks))), self._validation.strata)[0])
+
+
+def _require_known(batches: Batches) -> None:
+    for target, number in batches.num_known.items():
+        if not number:
+            raise FitError(
+                f"Expected prefixes of the fit part of which the {target.replace('_', ' ')} is known. Received: none. "
+                "Give a longer log, or leave that target out under [network]."
+            )
 
 
 def _fetch(state: FitState, losses: list[keras.KerasTensor], started: float) -> float:

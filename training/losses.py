@@ -8,6 +8,7 @@ MinutesToNextEventLoss     minutes, NaN where there is no next event
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 from typing import Any
 
 import keras
@@ -33,9 +34,9 @@ def network_losses(config: NetworkConfig) -> dict[str, keras.losses.Loss]:
     return losses
 
 
-def network_loss_weights(config: NetworkConfig, auxiliary_weight: float) -> dict[str, float]:
-    """Weight of each loss: 1 for what the labels say, `auxiliary_weight` for what is auxiliary."""
-    return {name: 1.0 if name in {"risk", "further_risks"} else auxiliary_weight for name in network_losses(config)}
+def network_loss_weights(outputs: Iterable[str], auxiliary_weight: float) -> dict[str, float]:
+    """Weight of each output's loss: 1 for what the labels say, `auxiliary_weight` for what is auxiliary."""
+    return {name: 1.0 if name in {"risk", "further_risks"} else auxiliary_weight for name in outputs}
 
 
 class _MeanOfKnown(keras.losses.Loss, ABC):

@@ -10,6 +10,7 @@ A network that is not causal is given a row for every prefix, and answers once a
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import keras
 import numpy as np
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 
 from models.sequences import EncodedBatch, Vocabulary
 from training.batches import encode_buckets
+from training.known_targets import Targets, missing
 from training.prefixes import Prefixes
 
 
@@ -41,19 +43,19 @@ class AskedBucket:
         """Rows to be read."""
         return len(self.encoded.event_ids)
 
-    def targets(self, labels: NDArray[np.float32], *, is_per_event: bool) -> NDArray[np.float32]:
-        """Labels in the shape of a network's outputs, (row, time, 1) or (row, 1); NaN where nothing is asked.
+    def targets(self, known: Targets, *, is_per_event: bool) -> dict[str, NDArray[Any]]:
+        """Targets in the shape of a network's outputs, (row, time, width) or (row, width); missing where none is asked.
 
         Args:
-            labels: float32 (prefix,), of all prefixes.
+            known: Of `training.known_targets`, (prefix, width) each, of all prefixes.
             is_per_event: Whether the outputs have a time axis.
         """
-        if is_per_event:
-            targets = np.full((*self.encoded.event_ids.shape, 1), np.nan, np.float32)
-            targets[self.rows, self.steps, 0] = labels[self.prefixes]
-        else:
-            targets = np.full((self.num_rows, 1), np.nan, np.float32)
-            targets[self.rows, 0] = labels[self.prefixes]
+        axes = self.encoded.event_ids.shape if is_per_event else (self.num_rows,)
+        places = (self.rows, self.steps) if is_per_event else (self.rows,)
+        targets = {}
+        for name, target in known.items():
+            targets[name] = np.full((*axes, target.shape[1]), missing(target.dtype), target.dtype)
+            targets[name][places] = target[self.prefixes]
         return targets
 
 

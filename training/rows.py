@@ -14,6 +14,7 @@ import polars as pl
 from training.columns import category, column_reads, column_rules, text
 from training.config import DataConfig, TimeUnit
 from training.input_config import InputConfig, with_columns
+from training.labels import label_name, label_reads
 from training.xes import XesError, is_xes, scan_xes
 
 NOT_YET = int(np.iinfo(np.int64).max)
@@ -21,7 +22,6 @@ NOT_YET = int(np.iinfo(np.int64).max)
 _MICROSECONDS = {"seconds": 1_000_000, "minutes": 60_000_000, "hours": 3_600_000_000, "days": 86_400_000_000}
 _LARGEST_MICROSECONDS = 2**62
 _ISO8601 = "ISO-8601 with seconds and a zone, such as 2016-03-01T01:36:00Z"
-_LABELS = {"0": 0, "1": 1, "0.0": 0, "1.0": 1, "false": 0, "true": 1}
 
 
 class EventLogError(ValueError):
@@ -54,8 +54,8 @@ def read_rows(path: Path, config: DataConfig, inputs: Sequence[InputConfig] = ()
 
     Returns:
         In order of the file: `id` and `type` (categories), `microseconds` (int64), `label` (int8), and where they are
-        configured `label_microseconds` (int64, `NOT_YET` where blank), `entity` and `split` (categories), and the
-        columns of `inputs` as `training.columns` reads them.
+        configured further labels as `training.labels` reads them, `label_microseconds` (int64, `NOT_YET` where blank),
+        `entity` and `split` (categories), and the columns of `inputs` as `training.columns` reads them.
 
     Raises:
         EventLogError: The file or a column is missing, or a value unreadable.
@@ -113,12 +113,11 @@ def _check_columns(present: pl.Schema, path: Path, columns: Sequence[str]) -> No
 
 def _expressions(schema: pl.Schema, config: DataConfig) -> dict[str, pl.Expr]:
     """What is read of each row; null marks a value that is blank or unreadable."""
-    label = pl.col(config.label_column).cast(pl.String).str.strip_chars().str.to_lowercase()
     expressions = {
         "id": category(config.sequence_column),
         "type": category(config.type_column),
         "microseconds": _microseconds(config.time_column, schema, config.time_unit),
-        "label": label.replace_strict(_LABELS, default=None, return_dtype=pl.Int8),
+        **label_reads(config.label_column, config.further_label_columns),
     }
     if config.label_time_column is not None:
         known = _microseconds(config.label_time_column, schema, config.time_unit)
@@ -168,6 +167,10 @@ def _check_values(rows: pl.DataFrame, source: _Source, config: DataConfig) -> No
     if config.label_time_column is not None:
         wrong_label &= ~rows["has_blank_label"]
     _refuse(wrong_label, source, config.label_column, f"0 or 1 in the column {config.label_column!r}", remedy)
+    for further in config.further_label_columns:
+        remedy = "Leave it blank in every row of a sequence of which it is not known."
+        expected = f"0, 1 or nothing in the column {further!r}"
+        _refuse(rows[label_name(further)].is_null(), source, further, expected, remedy)
     remedy = "Correct it, or say under [data] which time_unit the column has."
     for name, column in (("microseconds", config.time_column), ("label_microseconds", config.label_time_column)):
         if column is not None:

@@ -114,6 +114,7 @@ SPACE: Space = {
     "recurrent_dropout": _DROPOUT,
     "between_dropout": _DROPOUT,
     "dropout": _DROPOUT,
+    "auxiliary_target": _words("label", "next_event", "minutes_to_next_event"),
     "learning_rate": Range("fit", 0.001, 0.02, is_whole=False, is_logarithmic=True),
     "batch_size": Range("fit", 64, 1024, is_logarithmic=True),
     "average_epochs": Range("fit", 0, 3, is_whole=False),

@@ -13,6 +13,7 @@ def shuffle_order(prefixes: Prefixes, max_events: int, seed: tuple[int, int]) ->
 
     The permutation of EBES (Osin et al. 2025, arXiv 2410.03399, §5), for histories to train as well as to test. Each
     prefix becomes a sequence of its own: events of a whole sequence, shuffled, would show the future to its beginnings.
+    The event that follows a prefix still follows it: it may be what is to be foretold.
 
     Args:
         prefixes: Histories; of each the latest `max_events` events are kept, as a network reads no others.
@@ -21,11 +22,14 @@ def shuffle_order(prefixes: Prefixes, max_events: int, seed: tuple[int, int]) ->
     """
     log = prefixes.log
     num_events = np.minimum(prefixes.lengths, max_events)
-    offsets = np.concatenate([[0], np.cumsum(num_events)])
-    rows = np.repeat(np.arange(len(prefixes)), num_events)
-    firsts = log.offsets[prefixes.sequences] + prefixes.lengths - num_events
-    events = firsts[rows] + np.arange(offsets[-1]) - offsets[rows]
-    shuffled = events[np.lexsort((np.random.default_rng(seed).random(len(events)), rows))]
+    ends = log.offsets[prefixes.sequences] + prefixes.lengths
+    has_follower = ends < log.offsets[prefixes.sequences + 1]
+    offsets = np.concatenate([[0], np.cumsum(num_events + has_follower)])
+    rows = np.repeat(np.arange(len(prefixes)), num_events + has_follower)
+    events = (ends - num_events)[rows] + np.arange(offsets[-1]) - offsets[rows]
+    # Above every place in the order that is drawn.
+    places = np.where(events == ends[rows], 1.0, np.random.default_rng(seed).random(len(events)))
+    shuffled = events[np.lexsort((places, rows))]
     own_sequences = replace(
         log,
         sequence_ids=log.sequence_ids[prefixes.sequences],
@@ -37,6 +41,7 @@ def shuffle_order(prefixes: Prefixes, max_events: int, seed: tuple[int, int]) ->
             name: Column(column.per, column.values[prefixes.sequences if column.per == "sequence" else shuffled])
             for name, column in log.columns.items()
         },
+        further_labels={name: labels[prefixes.sequences] for name, labels in log.further_labels.items()},
         label_times_microseconds=None,
         entities=None,
         split_values=None,

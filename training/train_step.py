@@ -9,6 +9,7 @@ import tensorflow as tf
 from training.batches import Batch
 from training.ensemble import members_of
 from training.fit_config import FitConfig
+from training.known_targets import TARGET_OF
 
 Shape = tuple[int, int]
 
@@ -16,8 +17,8 @@ Shape = tuple[int, int]
 class TrainStep:
     """Descends the loss of batches.
 
-    Every label counts equally, however many a batch holds: with m labels asked a step on average, a batch's loss is the
-    sum of its labels' losses divided by m.
+    Every label counts equally, however many a batch holds: with m labels known a step on average, a batch's loss is the
+    sum of its labels' losses divided by m. So it is with every other target, each with an m of its own.
 
     Shapes that are worth it are compiled by XLA, each once; the others share one graph.
 
@@ -26,7 +27,7 @@ class TrainStep:
         optimizer: Built for the network's trainable variables.
         losses: Of `network_losses`: means over the labels that are known.
         loss_weights: Of each.
-        mean_asked: m.
+        mean_known: m, by target.
     """
 
     def __init__(
@@ -35,17 +36,18 @@ class TrainStep:
         optimizer: keras.Optimizer,
         losses: Mapping[str, keras.losses.Loss],
         loss_weights: Mapping[str, float],
-        mean_asked: float,
+        mean_known: Mapping[str, float],
     ) -> None:
         self._network = network
         self._optimizer = optimizer
         self._losses = losses
         self._loss_weights = loss_weights
-        self._mean_asked = mean_asked
+        self._mean_known = mean_known
         self._num_members = len(members_of(network))
         inputs = {name: tf.TensorSpec(tensor.shape, tensor.dtype) for name, tensor in network.input.items()}
-        labels = tf.TensorSpec(network.output["risk"].shape, tf.float32)
-        self._graph = tf.function(self._gradients, input_signature=[inputs, labels, tf.TensorSpec((), tf.float32)])
+        targets = {TARGET_OF[name]: _target_spec(name, network.output[name]) for name in losses}
+        shares = dict.fromkeys(targets, tf.TensorSpec((), tf.float32))
+        self._graph = tf.function(self._gradients, input_signature=[inputs, targets, shares])
         self._compiled: dict[Shape, Callable[..., tuple[tf.Tensor, list[tf.Tensor]]]] = {}
         self._apply = tf.function(self._descend)
 
@@ -62,20 +64,23 @@ class TrainStep:
 
     def __call__(self, batch: Batch) -> tf.Tensor:
         """Descend, and give the loss before the step, float32 ()."""
-        share = tf.constant(batch.num_asked / self._mean_asked, tf.float32)
-        loss, gradients = self._compiled.get(batch.shape, self._graph)(batch.tensors, batch.labels, share)
+        known = batch.num_known.items()
+        shares = {name: tf.constant(number / self._mean_known[name], tf.float32) for name, number in known}
+        loss, gradients = self._compiled.get(batch.shape, self._graph)(batch.tensors, batch.targets, shares)
         self._apply(gradients)
         return loss
 
     def _gradients(
-        self, tensors: dict[str, tf.Tensor], labels: tf.Tensor, share: tf.Tensor
+        self, tensors: dict[str, tf.Tensor], targets: dict[str, tf.Tensor], shares: dict[str, tf.Tensor]
     ) -> tuple[tf.Tensor, list[tf.Tensor]]:
         with tf.GradientTape() as tape:
             outputs = self._network(tensors, training=True)
-            labels = tf.concat([labels] * self._num_members, 0)
-            losses = [self._loss_weights[name] * loss(labels, outputs[name]) for name, loss in self._losses.items()]
+            losses = []
+            for name, loss_of in self._losses.items():
+                target = tf.concat([targets[TARGET_OF[name]]] * self._num_members, 0)
+                losses.append(self._loss_weights[name] * shares[TARGET_OF[name]] * loss_of(target, outputs[name]))
             # A member's gradient is as large as if it were alone, and so as often clipped.
-            loss = share * self._num_members * tf.add_n(losses)
+            loss = self._num_members * tf.add_n(losses)
         # A head without a loss, as of a target that is not given, stays where it is; TensorFlow makes no such zeros for
         # Keras' own variables.
         unused = tf.UnconnectedGradients.ZERO
@@ -86,6 +91,13 @@ class TrainStep:
 
     def _descend(self, gradients: list[tf.Tensor]) -> None:
         self._optimizer.apply(gradients, self._network.trainable_variables)
+
+
+def _target_spec(output: str, tensor: keras.KerasTensor) -> tf.TensorSpec:
+    """Shape and type of the target of an output, which of ids is no logit an id but the id itself."""
+    if TARGET_OF[output] == "next_event":
+        return tf.TensorSpec((*tensor.shape[:-1], 1), tf.int32)
+    return tf.TensorSpec(tensor.shape, tf.float32)
 
 
 def create_optimizer(config: FitConfig, num_batches: int) -> keras.Optimizer:

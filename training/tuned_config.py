@@ -38,6 +38,12 @@ def space_of(config: TrainingConfig) -> dict[str, Dimension]:
         if not words:
             raise ConfigError('Expected "log_elapsed" or "both" in tune.space.time beside prefixes.between_events.')
         space["time"] = time.narrowed(tuple(words))
+    if config.prefixes.histories == "whole":
+        # No event follows a whole history.
+        target = space["auxiliary_target"]
+        if not isinstance(target, Choice) or "label" not in target.words:
+            raise ConfigError('Expected "label" in tune.space.auxiliary_target beside prefixes.histories = "whole".')
+        space["auxiliary_target"] = target.narrowed(("label",))
     return space
 
 

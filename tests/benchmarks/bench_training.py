@@ -108,7 +108,7 @@ def fit_exploded(prefixes: Prefixes, vocabulary: Vocabulary, config: FitConfig) 
     network.compile(
         optimizer=keras.optimizers.Adam(config.learning_rate, clipnorm=1.0),
         loss={name: keras.losses.BinaryCrossentropy(from_logits=True) for name in ("risk", "auxiliary_risk")},
-        loss_weights=network_loss_weights(NetworkConfig(), config.auxiliary_weight),
+        loss_weights=network_loss_weights(network_losses(NetworkConfig()), config.auxiliary_weight),
         jit_compile=False,
     )
     moments = [perf_counter()]

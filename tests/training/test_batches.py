@@ -32,7 +32,9 @@ def batches(log: EventLog) -> Batches:
         labels[:, 0] = 1.0
         longer = np.flatnonzero(encoded.events_used > 1)
         labels[longer, encoded.events_used[longer] - 1] = 0.0
-        buckets.append((encoded, labels))
+        # Known of some rows that are asked about, and not of others.
+        next_events = np.where(encoded.event_ids > 2, encoded.event_ids, 0)[..., None]
+        buckets.append((encoded, {"label": labels, "next_event": next_events}))
     return Batches(buckets, BATCH_SIZE, seed=3)
 
 
@@ -40,17 +42,29 @@ def asked_rows(batches: Batches, epoch: int, first: int = 0) -> list[list[float]
     """Elapsed minutes of every row that is asked about, in order."""
     rows = []
     for batch in batches.epoch(epoch, first):
-        is_asked = (~np.isnan(batch.labels)).any(axis=(1, 2))
+        is_asked = (~np.isnan(batch.targets["label"])).any(axis=(1, 2))
         rows += batch.tensors["elapsed_minutes"][is_asked].tolist()
     return rows
 
 
 def test_an_epoch_asks_every_label_once(batches: Batches) -> None:
-    labels: NDArray[np.float32] = np.concatenate([batch.labels.ravel() for batch in batches.epoch(0)])
+    labels: NDArray[np.float32] = np.concatenate([batch.targets["label"].ravel() for batch in batches.epoch(0)])
 
     assert np.count_nonzero(~np.isnan(labels)) == batches.num_asked
-    assert sum(batch.num_asked for batch in batches.epoch(0)) == batches.num_asked
-    assert batches.mean_asked == pytest.approx(BATCH_SIZE, rel=0.1)
+    assert sum(batch.num_known["label"] for batch in batches.epoch(0)) == batches.num_asked
+    assert batches.mean_known["label"] == pytest.approx(BATCH_SIZE, rel=0.1)
+
+
+def test_what_else_is_known_goes_with_its_rows_and_is_counted_by_itself(batches: Batches) -> None:
+    known = []
+    for batch in batches.epoch(0):
+        targets, ids = batch.targets["next_event"][..., 0], batch.tensors["event_ids"]
+        assert set(targets[targets > 0].tolist()) <= {3, 4, 5}
+        assert np.array_equal(targets[targets > 0], ids[targets > 0])
+        known.append(batch.num_known["next_event"])
+
+    assert sum(known) == batches.num_known["next_event"] != batches.num_asked
+    assert batches.mean_known["next_event"] == pytest.approx(np.mean(known))
 
 
 def test_batches_have_few_shapes_however_the_rows_divide(batches: Batches) -> None:
@@ -74,6 +88,6 @@ def test_seed_and_epoch_decide_the_order(batches: Batches) -> None:
 
 def test_an_epoch_can_be_gone_on_with_from_any_step(batches: Batches) -> None:
     one, two, *_ = batches.epoch(4)
-    first_two = sum(np.count_nonzero((~np.isnan(batch.labels)).any((1, 2))) for batch in (one, two))
+    first_two = sum(int(np.count_nonzero((~np.isnan(batch.targets["label"])).any((1, 2)))) for batch in (one, two))
 
     assert asked_rows(batches, 4, first=2) == asked_rows(batches, 4)[first_two:]

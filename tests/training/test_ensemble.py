@@ -115,11 +115,11 @@ def step(network: keras.Model, *, is_compiled: bool) -> float:
     """One step down the gradient itself."""
     optimizer = keras.optimizers.SGD(learning_rate=0.1)
     optimizer.build(network.trainable_variables)
-    train_step = TrainStep(network, optimizer, network_losses(NetworkConfig()), WEIGHTS, mean_asked=2.0)
+    train_step = TrainStep(network, optimizer, network_losses(NetworkConfig()), WEIGHTS, {"label": 2.0})
     # No event of the batch is turned unknown: that is drawn, too.
     for one in members_of(network):
         one.get_layer("random_unknown").rate = 0.0
-    batch = Batch({"event_ids": IDS, "elapsed_minutes": MINUTES}, LABELS)
+    batch = Batch({"event_ids": IDS, "elapsed_minutes": MINUTES}, {"label": LABELS})
     if is_compiled:
         train_step.compile(batch.shape)
     return float(train_step(batch))

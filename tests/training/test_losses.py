@@ -87,7 +87,7 @@ def test_a_loss_is_built_again_from_its_configuration(loss: keras.losses.Loss) -
 
 
 def test_auxiliary_losses_have_the_auxiliary_weight() -> None:
-    weights = network_loss_weights(ARCHITECTURES["everything"], 0.2)
+    weights = network_loss_weights(network_losses(ARCHITECTURES["everything"]), 0.2)
 
     assert weights == {"risk": 1.0, "further_risks": 1.0, "auxiliary_risk": 0.2, "next_event": 0.2}
 
@@ -99,7 +99,7 @@ def test_keras_fits_every_output_with_its_loss(name: str, is_per_event: bool) ->
     network.compile(
         optimizer=keras.optimizers.Adam(0.01),
         loss=network_losses(config),
-        loss_weights=network_loss_weights(config, 0.2),
+        loss_weights=network_loss_weights(network_losses(config), 0.2),
         run_eagerly=True,
     )
     rows = IDS.shape if is_per_event else IDS.shape[:1]

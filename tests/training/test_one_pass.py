@@ -49,13 +49,13 @@ def networks() -> tuple[keras.Model, keras.Model]:
 def gradients(network: keras.Model, prefixes: Prefixes) -> tuple[float, list[tf.Tensor]]:
     """Loss of all prefixes, and its gradients, a bucket at a time as a fit takes them."""
     weights = {"risk": 1.0, "auxiliary_risk": 0.2}
-    step = TrainStep(network, keras.optimizers.Adam(), network_losses(CONFIG), weights, mean_asked=len(prefixes))
+    step = TrainStep(network, keras.optimizers.Adam(), network_losses(CONFIG), weights, {"label": len(prefixes)})
     is_per_event = len(network.output["risk"].shape) == 3
     loss, total = 0.0, [tf.zeros(variable.shape) for variable in network.trainable_variables]
     for bucket in ask(network, prefixes, VOCABULARY, MAX_EVENTS):
-        labels = bucket.targets(prefixes.labels, is_per_event=is_per_event)
-        share = tf.constant(len(bucket.prefixes) / len(prefixes), tf.float32)
-        of_bucket, parts = step._gradients(bucket.encoded.tensors, labels, share)
+        targets = bucket.targets({"label": prefixes.labels[:, None]}, is_per_event=is_per_event)
+        shares = {"label": tf.constant(len(bucket.prefixes) / len(prefixes), tf.float32)}
+        of_bucket, parts = step._gradients(bucket.encoded.tensors, targets, shares)
         loss += float(of_bucket)
         total = [one + other for one, other in zip(total, parts, strict=True)]
     return loss, total

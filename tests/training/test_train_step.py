@@ -12,9 +12,10 @@ from training.train_step import TrainStep, create_optimizer
 
 WIDTH = 2
 WEIGHTS = {"risk": 1.0, "auxiliary_risk": 0.2}
-MEAN_ASKED = 4.0
+MEAN_KNOWN = 4.0
 BATCH = Batch(
-    {"event_ids": np.array([[1, 2], [3, 0], [2, 2]], np.int32)}, np.array([[1.0], [0.0], [np.nan]], np.float32)
+    {"event_ids": np.array([[1, 2], [3, 0], [2, 2]], np.int32)},
+    {"label": np.array([[1.0], [0.0], [np.nan]], np.float32)},
 )
 
 
@@ -32,15 +33,16 @@ def step_of(network: keras.Model, *outputs: str) -> TrainStep:
     """Descends by the gradient itself."""
     optimizer = keras.optimizers.SGD(learning_rate=1.0)
     optimizer.build(network.trainable_variables)
-    return TrainStep(network, optimizer, {name: BinaryCrossentropy((1.0,)) for name in outputs}, WEIGHTS, MEAN_ASKED)
+    losses = {name: BinaryCrossentropy((1.0,)) for name in outputs}
+    return TrainStep(network, optimizer, losses, WEIGHTS, {"label": MEAN_KNOWN})
 
 
 def by_hand(kernel: NDArray[np.float32]) -> tuple[float, NDArray[np.float64]]:
     """Cross-entropy of the two known labels over the labels asked on average, and its gradient."""
-    ids, labels = BATCH.tensors["event_ids"][:2].astype(np.float64), BATCH.labels[:2]
+    ids, labels = BATCH.tensors["event_ids"][:2].astype(np.float64), BATCH.targets["label"][:2]
     logits = ids @ kernel
-    loss = np.sum(np.logaddexp(0, logits) - labels * logits) / MEAN_ASKED
-    return float(loss), ids.T @ (1 / (1 + np.exp(-logits)) - labels) / MEAN_ASKED
+    loss = np.sum(np.logaddexp(0, logits) - labels * logits) / MEAN_KNOWN
+    return float(loss), ids.T @ (1 / (1 + np.exp(-logits)) - labels) / MEAN_KNOWN
 
 
 @pytest.mark.parametrize("is_compiled", [False, True])
