@@ -17,6 +17,7 @@ Rule = Literal[
     "future_event",
     "telling_event_type",
     "constant_label",
+    "constant_further_label",
     "duplicate_event",
     "unordered_rows",
     "undecided_label",
@@ -69,6 +70,7 @@ def find_oddities(log: EventLog, split: Split, min_count: int, now_microseconds:
         *_late_events(log, now_microseconds),
         *_telling_types(log, types),
         *_constant_labels(log),
+        *_constant_further_labels(split.fit),
         *_duplicates(log, types),
         *_notes(log, split),
         *_scarce_types(split, types, min_count),
@@ -134,6 +136,19 @@ def _constant_labels(log: EventLog) -> Iterator[Finding]:
         message=f"Tenths of the log, by start, with one label only: {len(constant):,}.",
         examples=tuple(f"tenth {number} only label {label}" for number, label in constant[:_MOST_EXAMPLES]),
         advice="Labels that are filled in late, or not any more, teach the model the calendar.",
+    )
+
+
+def _constant_further_labels(fit_part: EventLog) -> Iterator[Finding]:
+    known = {column: labels[~np.isnan(labels)] for column, labels in fit_part.further_labels.items()}
+    constant = [column for column, labels in known.items() if len(np.unique(labels)) < 2]
+    yield from _finding(
+        "constant_further_label",
+        "warning",
+        len(constant),
+        message=f"Further labels of which the fit part knows one class at most: {len(constant):,}.",
+        examples=tuple(repr(column) for column in constant[:_MOST_EXAMPLES]),
+        advice="They teach nothing; take them out of data.further_label_columns.",
     )
 
 

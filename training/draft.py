@@ -91,6 +91,10 @@ def default_max_elapsed_minutes(log: EventLog) -> float:
 
 
 def _evaluation(test: Prefixes, found: results.Evaluation) -> Evaluation:
+    of_network = dict(found.figures[results.NETWORK])
+    for number, column in enumerate(test.log.further_labels, start=2):
+        if column in found.further_labels:
+            of_network[f"{results.MAIN_METRIC}_of_label_{number}"] = found.further_labels[column]
     starts_at_seconds = int(test.log.starts_microseconds[0]) / _MICROSECONDS_PER_SECOND
     return Evaluation(
         test_from=datetime.fromtimestamp(starts_at_seconds, UTC) if test.log.has_calendar_time else None,
@@ -100,7 +104,7 @@ def _evaluation(test: Prefixes, found: results.Evaluation) -> Evaluation:
         confidence=CONFIDENCE,
         metrics=tuple(
             Metric(name=metric, model=model, value=figure.value, lower=figure.lower, upper=figure.upper)
-            for model, figures in found.figures.items()
+            for model, figures in {**found.figures, results.NETWORK: of_network}.items()
             for metric, figure in figures.items()
         ),
     )

@@ -10,6 +10,7 @@ from training.config import TrainingConfig
 from training.prefixes import Prefixes
 from training.results import (
     GRADIENT_BOOSTING,
+    MAIN_METRIC,
     NETWORK,
     Evaluation,
     Figures,
@@ -28,7 +29,11 @@ _COMPARED = (NETWORK, GRADIENT_BOOSTING)
 
 
 def evaluate(
-    config: TrainingConfig, prefixes: Prefixes, risks: Mapping[str, FloatArray], seeds: Sequence[int]
+    config: TrainingConfig,
+    prefixes: Prefixes,
+    risks: Mapping[str, FloatArray],
+    seeds: Sequence[int],
+    further_logits: Mapping[str, FloatArray] | None = None,
 ) -> Evaluation:
     """Compare models by their risks for `prefixes`.
 
@@ -38,6 +43,7 @@ def evaluate(
         risks: By model, calibrated, float64 (seed, prefix); `network` and `gradient_boosting` are among them. A model
             without a random part has the same row for each seed.
         seeds: The seeds.
+        further_logits: What the network says of further labels, by their column, float64 (prefix,); its first seed's.
     """
     labels = prefixes.labels.astype(np.float64)
     owners = _owners(prefixes)
@@ -74,6 +80,7 @@ def evaluate(
             has_calendar_time=prefixes.log.has_calendar_time,
             risks=dict(risks),
         ),
+        further_labels=_by_further_label(config, test, prefixes, further_logits or {}),
     )
 
 
@@ -125,6 +132,24 @@ def _by_length(test: Histories, samples: Mapping[str, Sampled], bootstrap: Boots
             )
         )
     return tuple(of_lengths)
+
+
+def _by_further_label(
+    config: TrainingConfig, test: Histories, prefixes: Prefixes, further_logits: Mapping[str, FloatArray]
+) -> Figures:
+    bootstrap = Bootstrap(int(test.owners.max()) + 1, 1, config.evaluation.resamples, config.seed)
+    figures = {}
+    for column, logits in further_logits.items():
+        labels = prefixes.log.further_labels[column][prefixes.sequences].astype(np.float64)
+        is_known = ~np.isnan(labels)
+        if not is_known.any():
+            continue
+        known = Histories(labels, test.strata, test.owners).where(is_known)
+        # Of risks between 0 and 1 as all figures want them; their order is that of the logits.
+        risks = 1 / (1 + np.exp(-logits[None, is_known]))
+        (sampled,) = sample_figures([(known, risks)], bootstrap, has_lift=False)
+        figures[column] = _figures(sampled, bootstrap).get(MAIN_METRIC)
+    return _known(figures)
 
 
 def _by_slice(

@@ -90,7 +90,13 @@ def train_and_publish(
     risks = {NETWORK: fitted.risks(parts.test)}
     risks |= {model: baseline_risks(model, config, parts) for model in (GRADIENT_BOOSTING, LOGISTIC_REGRESSION)}
     console.print(f"Evaluating on {len(parts.test):,} prefixes of up to {parts.test.lengths.max()} events")
-    evaluation = evaluate(config, parts.test, {model: of[None] for model, of in risks.items()}, [config.seed])
+    evaluation = evaluate(
+        config,
+        parts.test,
+        {model: of[None] for model, of in risks.items()},
+        [config.seed],
+        fitted.further_logits(parts.test),
+    )
     show_evaluation(console, evaluation)
     if not publishes_worse:
         require_worth(evaluation)

@@ -9,7 +9,7 @@ Scored          what the figures were computed from: labels and risks of every h
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 
@@ -130,6 +130,7 @@ class Evaluation:
         verdict: How the network stands to gradient boosting in weighted ROC AUC.
         sentence: The verdict in plain words.
         scored: What all this was computed from.
+        further_labels: The network's weighted ROC AUC for each further label, by its column, where both classes are.
     """
 
     name: str
@@ -148,6 +149,7 @@ class Evaluation:
     verdict: Verdict
     sentence: str
     scored: Scored
+    further_labels: Figures = field(default_factory=dict)
 
     @property
     def models(self) -> tuple[str, ...]:
@@ -156,7 +158,7 @@ class Evaluation:
 
     def to_json(self) -> dict[str, Any]:
         """Everything but `scored`, in types that JSON knows."""
-        return {field.name: _plain(getattr(self, field.name)) for field in fields(self) if field.name != "scored"}
+        return {one.name: _plain(getattr(self, one.name)) for one in fields(self) if one.name != "scored"}
 
     def write(self, path: Path) -> None:
         """Write the figures to `path`, a `.json` file, and `scored` beside it, with the suffix `.npz`."""
@@ -191,6 +193,7 @@ class Evaluation:
             by_length=tuple(_length_figures(of_length) for of_length in told["by_length"]),
             by_slice=tuple(_slice_figures(of_slice) for of_slice in told["by_slice"]),
             scored=scored,
+            further_labels=_figures(told["further_labels"]),
         )
 
 

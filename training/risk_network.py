@@ -40,6 +40,14 @@ class RiskNetwork:
         """Calibrated risks, float64 (prefix,)."""
         return self.platt.risks(score(self.network, prefixes, self._vocabulary, self._max_events).risk)
 
+    def further_logits(self, prefixes: Prefixes) -> dict[str, NDArray[np.float64]]:
+        """What it says of further labels, not calibrated, float64 (prefix,), by their column."""
+        columns = prefixes.log.further_labels
+        if not columns:
+            return {}
+        logits = score(self.network, prefixes, self._vocabulary, self._max_events).further_risks
+        return dict(zip(columns, logits.T, strict=True))
+
 
 def fit_risk_network(
     config: TrainingConfig,

@@ -35,6 +35,8 @@ def show_evaluation(console: Console, evaluation: Evaluation) -> None:
     console.print(table)
     for other, figures in evaluation.differences.items():
         console.print(f"{NETWORK} - {other}: {with_bounds(figures[MAIN_METRIC], sign='+')}", highlight=False)
+    for column, figure in evaluation.further_labels.items():
+        console.print(f"{NETWORK}, further label {column}: {with_bounds(figure)}", highlight=False)
     console.print(evaluation.sentence, highlight=False)
 
 

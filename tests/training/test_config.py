@@ -78,8 +78,18 @@ def test_every_fault_is_named_at_once(tmp_path: Path) -> None:
         ),
         ("[prefixes]\nbetween_events = 2", "prefixes.between_events"),
         ('[prefixes]\nlongest = 4\nhistories = "whole"', "never cut short"),
-        ("[network]\nnum_labels = 2", "learns from one label column alone"),
-        ('[network]\nauxiliary_target = "next_event"', "learns from one label column alone"),
+        ("[network]\nnum_labels = 2", r"network.num_labels = 1, one for data.label_column and .* received 2"),
+        ('further_label_columns = ["a", "b"]', r"network.num_labels = 3, one for .* received 1"),
+        ('further_label_columns = ["label"]', "5 different columns"),
+        ('further_label_columns = ["a"]\nlabel_time_column = "t"', "no further_label_columns beside a label_time_col"),
+        (
+            '[network]\nauxiliary_target = "next_event"\n[prefixes]\nhistories = "whole"',
+            "no event follows a whole history",
+        ),
+        (
+            'further_label_columns = ["a"]\n[network]\nnum_labels = 2\n[[inputs]]\nname = "a"\nkind = "numeric"',
+            "columns that have no other meaning, received a",
+        ),
         ("[prefixes]\nbetween_events = 0.5", "how long ago the last event was"),
     ],
 )
@@ -97,6 +107,14 @@ def test_columns_are_read_where_they_are_configured(tmp_path: Path) -> None:
     config = read(tmp_path, MINIMAL + 'split_column = "part"\nlabel_time_column = "decided_at"\n')
 
     assert config.data.columns == ("sequence_id", "event_type", "timestamp", "label", "decided_at", "part")
+
+
+def test_a_run_may_learn_further_labels_and_what_happens_next(tmp_path: Path) -> None:
+    further = 'further_label_columns = ["moved"]\n'
+    config = read(tmp_path, MINIMAL + further + '[network]\nnum_labels = 2\nauxiliary_target = "next_event"\n')
+
+    assert config.data.columns == ("sequence_id", "event_type", "timestamp", "label", "moved")
+    assert config.network.num_labels == 2
 
 
 def test_a_file_that_is_missing_or_no_toml_is_said_to_be(tmp_path: Path) -> None:

@@ -134,3 +134,14 @@ def test_warnings_come_before_notes() -> None:
     log = replace(sound_log(), was_unordered=np.arange(100) < 4)
 
     assert [finding.severity for finding in findings(log, now=0).values()] == ["warning", "note"]
+
+
+def test_further_labels_that_teach_nothing_are_told() -> None:
+    log, nan = sound_log(), np.nan
+    alternating = (np.arange(100) % 2).astype(np.float32)
+    late = np.where(np.arange(100) < 90, nan, alternating).astype(np.float32)
+
+    found = findings(replace(log, further_labels={"sound": alternating, "late": late}))
+
+    assert list(found) == ["constant_further_label"]
+    assert found["constant_further_label"].examples == ("'late'",)

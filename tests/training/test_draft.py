@@ -1,3 +1,4 @@
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import numpy as np
@@ -8,6 +9,7 @@ from tests.training.evaluations import evaluation
 from training.draft import _evaluation, default_max_elapsed_minutes
 from training.eventlog import EventLog
 from training.prefixes import cut_prefixes
+from training.results import Interval
 from training.samples import LIFT_SHARES
 from training.splits import Split
 
@@ -34,6 +36,17 @@ def test_the_manifest_counts_what_the_evaluation_counted(log: EventLog) -> None:
 
     assert (told.num_sequences, told.num_prefixes) == (found.num_sequences, found.num_prefixes)
     assert told.prevalence == found.prevalence
+
+
+def test_further_labels_are_numbered_in_order_of_their_columns(log: EventLog) -> None:
+    labels = np.zeros(log.num_sequences, np.float32)
+    prefixes = cut_prefixes(replace(log, further_labels={"moved": labels, "upset": labels}))
+    found = replace(evaluation(), further_labels={"upset": Interval(0.6, 0.5, 0.7)})
+
+    told = [metric for metric in _evaluation(prefixes, found).metrics if "label" in metric.name]
+
+    assert [metric.name for metric in told] == ["roc_auc_weighted_of_label_3"]
+    assert (told[0].model, told[0].value, told[0].lower, told[0].upper) == ("network", 0.6, 0.5, 0.7)
 
 
 def test_the_contract_of_the_artifact_is_that_of_the_configuration(artifact: Artifact) -> None:

@@ -1,4 +1,4 @@
-from dataclasses import astuple
+from dataclasses import astuple, replace
 
 import numpy as np
 import pytest
@@ -8,6 +8,7 @@ from sklearn.metrics import roc_auc_score
 from tests.training.histories import random_log
 from training.config import DataConfig, EvaluationConfig, TrainingConfig
 from training.evaluation import evaluate
+from training.metrics import weighted_roc_auc
 from training.prefixes import Prefixes, cut_prefixes
 from training.results import GRADIENT_BOOSTING, MAIN_METRIC, NETWORK, Evaluation
 
@@ -141,3 +142,22 @@ def test_whole_histories_are_ranked_with_each_other_whatever_their_length() -> N
     figures = evaluation.figures[NETWORK]
     assert astuple(figures[MAIN_METRIC]) == pytest.approx(astuple(figures["roc_auc_pooled"]))
     assert evaluation.by_length == ()
+
+
+def test_further_labels_are_ranked_where_they_are_known() -> None:
+    log = random_log(3, 200)
+    further = np.where(np.arange(200) % 3 == 0, np.nan, np.arange(200) % 2).astype(np.float32)
+    unknown = np.full(200, np.nan, np.float32)
+    prefixes = cut_prefixes(replace(log, further_labels={"moved": further, "upset": unknown}))
+    logits = np.random.default_rng(0).normal(size=len(prefixes)) + (prefixes.sequences % 2)
+    both = {NETWORK: guess(prefixes, 0.3), GRADIENT_BOOSTING: guess(prefixes, 0.3, 1)}
+
+    evaluation = evaluate(CONFIG, prefixes, both, [1], {"moved": logits, "upset": logits})
+
+    known = ~np.isnan(further[prefixes.sequences])
+    labels = further[prefixes.sequences].astype(np.float64)
+    expected = weighted_roc_auc(labels[known], logits[known], np.ones((1, int(known.sum()))), prefixes.strata[known])
+    assert list(evaluation.further_labels) == ["moved"]
+    figure = evaluation.further_labels["moved"]
+    assert figure.value == pytest.approx(expected[0])
+    assert 0.5 < figure.lower < figure.value < figure.upper

@@ -234,3 +234,55 @@ def test_streaming_gives_what_sorting_row_by_row_gives(
     assert log.event_types.tolist() == [event_type for name in order for _, event_type in eager[name]]
     assert log.times_microseconds.tolist() == [seconds * 10**6 for name in order for seconds, _ in eager[name]]
     assert log.offsets.tolist() == np.cumsum([0, *(len(eager[name]) for name in order)]).tolist()
+
+
+LABELLED = DataConfig(path="log.csv", further_label_columns=("moved", "upset"))
+LABELLED_ROWS = (
+    "b,pay,2026-01-02T10:00:00Z,0,1,",
+    "a,login,2026-01-01T10:00:00Z,1,,1",
+    "a,pay,2026-01-01T10:05:00Z,1,,1",
+    "c,pay,2026-01-03T10:00:00Z,0,0,0",
+)
+
+
+def read_labelled(directory: Path, *rows: str) -> EventLog:
+    path = directory / "log.csv"
+    path.write_text("\n".join((HEADER + ",moved,upset", *rows)) + "\n")
+    return read_event_log(path, LABELLED)
+
+
+def test_further_labels_go_with_their_sequences(tmp_path: Path) -> None:
+    log = read_labelled(tmp_path, *LABELLED_ROWS)
+    nan = float("nan")
+
+    assert list(log.further_labels) == ["moved", "upset"]
+    np.testing.assert_array_equal(log.further_labels["moved"], [nan, 1.0, 0.0])
+    np.testing.assert_array_equal(log.further_labels["upset"], [1.0, nan, 0.0])
+    np.testing.assert_array_equal(log.sequences(1, 3).further_labels["moved"], [1.0, 0.0])
+    np.testing.assert_array_equal(log.where(np.array([True, False, True])).further_labels["upset"], [1.0, 0.0])
+    before = log.before(int(log.starts_microseconds[2]))
+    np.testing.assert_array_equal(before.further_labels["moved"], [nan, 1.0])
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ("a,pay,2026-01-01T10:05:00Z,1,maybe,1", r"0, 1 or nothing in the column 'moved'. Received: 'maybe' in line 6"),
+        ("a,pay,2026-01-01T10:05:00Z,1,,0", r"one value .* 'upset'. Received: both 0 and 1 for sequence 'a'"),
+        ("a,pay,2026-01-01T10:05:00Z,1,,", r"one value .* 'upset'. Received: several values for sequence 'a'"),
+        ("a,pay,2026-01-01T10:05:00Z,,,1", r"0 or 1 in the column 'label'. Received: None in line 6"),
+    ],
+)
+def test_further_labels_are_zero_one_or_blank_and_the_same_in_a_sequence(
+    tmp_path: Path, row: str, message: str
+) -> None:
+    with pytest.raises(EventLogError, match=message):
+        read_labelled(tmp_path, *LABELLED_ROWS, row)
+
+
+@pytest.mark.parametrize(("value", "received"), [("1", "only label 1"), ("", "blanks alone")])
+def test_a_further_label_that_never_changes_is_refused(tmp_path: Path, value: str, received: str) -> None:
+    rows = [f"{row.rsplit(',', 1)[0]},{value}" for row in LABELLED_ROWS]
+
+    with pytest.raises(EventLogError, match=f"both classes in the column 'upset'.*{received}"):
+        read_labelled(tmp_path, *rows)

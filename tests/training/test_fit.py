@@ -1,4 +1,5 @@
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import keras
@@ -9,6 +10,7 @@ from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
 from models.sequences import Vocabulary
+from tests.training.histories import log_of
 from training.checkpoints import CHECKPOINT_FILE, Checkpoints
 from training.config import Histories, TrainingConfig
 from training.eventlog import EventLog
@@ -213,3 +215,84 @@ def test_a_fit_killed_in_the_middle_of_an_epoch_ends_as_if_it_had_not_been(log: 
     assert len(recorder.rankings) == result.num_epochs == 2
     for one, other in zip(network.get_weights(), undisturbed.get_weights(), strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+def rounds(num_sequences: int) -> EventLog:
+    """Login, pay, browse, over and over, an hour after a payment and else a minute; who begins with a login moves."""
+    rounds = [[(start + step) % 3 for step in range(5)] for start in range(num_sequences)]
+    types = [[("login", "pay", "browse")[step] for step in steps] for steps in rounds]
+    gaps = [[60 if step == 1 else 1 for step in steps] for steps in rounds]
+    days = [[sum(before[:step]) / (24 * 60) for step in range(5)] for before in gaps]
+    log = log_of(types, days=days, labels=np.random.default_rng(0).integers(0, 2, num_sequences).tolist())
+    moves = (np.arange(num_sequences) % 3 == 0).astype(np.float32)
+    return replace(log, further_labels={"moves": np.where(np.arange(num_sequences) % 5 == 4, np.nan, moves)})
+
+
+class Latest(keras.callbacks.Callback):
+    """The weights after the last epoch, which may rank worse than earlier ones: here nothing tells the label."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weights: list[NDArray[np.float32]] = []
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        self.weights = self.model.get_weights()
+
+
+def fit_rounds(log: EventLog, **options: object) -> keras.Model:
+    keras.utils.set_random_seed(5)
+    sizes = {"embedding_width": 4, "lstm_units": 8, "dense_units": 8, "dropout": 0.0}
+    config = NetworkConfig.model_validate(sizes | options)
+    network = build_network(config, VOCABULARY.size, unknown_rate=0.0, is_per_event=True)
+    how = FitConfig(learning_rate=0.03, batch_size=32, max_epochs=30, patience=30, auxiliary_weight=1.0)
+    latest = Latest()
+    fit_network(
+        network,
+        cut_prefixes(log),
+        cut_prefixes(rounds(30)),
+        vocabulary=VOCABULARY,
+        max_events=10,
+        config=how,
+        losses=network_losses(config),
+        seed=5,
+        callbacks=[latest],
+    )
+    network.set_weights(latest.weights)
+    return network
+
+
+def say(network: keras.Model, output: str) -> NDArray[np.float32]:
+    """What it answers after every event of three sequences, each begun by another type."""
+    encoded = cut_prefixes(rounds(3), histories="whole").encoded(VOCABULARY, 10)
+    return np.asarray(network(encoded.tensors, training=False)[output])
+
+
+def test_the_state_learns_which_event_follows() -> None:
+    told = say(fit_rounds(rounds(60), auxiliary_target="next_event"), "next_event")
+
+    # Of the last event nobody was told what follows it.
+    ids = VOCABULARY.ids(["login", "pay", "browse"])
+    following = [[ids[(start + step + 1) % 3] for step in range(4)] for start in range(3)]
+    assert told[:, :-1].argmax(-1).tolist() == following
+
+
+def test_the_state_learns_when_an_event_follows() -> None:
+    told = say(fit_rounds(rounds(60), auxiliary_target="minutes_to_next_event"), "minutes_to_next_event")
+
+    # The three begin with a login, a payment and a browse.
+    expected = [[1, 60, 1, 1], [60, 1, 1, 60], [1, 1, 60, 1]]
+    np.testing.assert_allclose(told[:, :-1, 0], np.log1p(expected), atol=0.3)
+
+
+def test_a_further_label_is_learnt_from_where_it_is_known() -> None:
+    told = say(fit_rounds(rounds(60), num_labels=2), "further_risks")
+
+    assert (told[0] > 1).all()
+    assert (told[1:] < -1).all()
+
+
+def test_a_target_that_is_never_known_is_refused() -> None:
+    single = log_of([["login"], ["pay"]] * 4)
+
+    with pytest.raises(FitError, match=r"of which the next event is known\. Received: none"):
+        fit_rounds(single, auxiliary_target="next_event")

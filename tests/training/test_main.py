@@ -5,10 +5,13 @@ import time
 from pathlib import Path
 
 import pytest
+import tensorflow as tf
 
 from models.repository import Artifact, Repository
+from tests.training.conftest import CONFIGURATION
 from tests.training.runs import Run, run_train
 from training.checkpoints import CHECKPOINT_FILE
+from training.report import REPORT_FILE
 
 ROOT = Path(__file__).parents[2]
 
@@ -97,3 +100,42 @@ def test_an_interrupted_run_that_keeps_checkpoints_says_how_it_goes_on(workplace
     assert run.returncode == 1
     assert told.splitlines()[-1] == "Stopped. Run the same command again to go on."
     assert "Traceback" not in told
+
+
+@pytest.fixture
+def labelled(workplace: Path, tmp_path: Path) -> Path:
+    """A directory with a log of which a further label, the first one's opposite, is known of four sequences in five."""
+    header, *rows = (workplace / "log.csv").read_text().splitlines()
+    moved = []
+    for row in rows:
+        is_known = int(row.split(",")[0].removeprefix("c")) % 5 != 0
+        moved.append(f"{row},{1 - int(row[-1])}" if is_known else f"{row},")
+    (tmp_path / "log.csv").write_text("\n".join([f"{header},moved", *moved]) + "\n")
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("data", "network"),
+    [
+        ("", 'auxiliary_target = "next_event"'),
+        ("", 'auxiliary_target = "minutes_to_next_event"\ntime = "both"'),
+        ('further_label_columns = ["moved"]', 'num_labels = 2\nauxiliary_target = "next_event"\nmembers = 2'),
+    ],
+)
+def test_whatever_a_network_learns_beside_the_risk_its_artifact_answers_as_any_other(
+    labelled: Path, data: str, network: str
+) -> None:
+    configuration = CONFIGURATION.replace("[vocabulary]", f"{data}\n[vocabulary]")
+    configuration = configuration.replace("[network]", f"[network]\n{network}")
+    (labelled / "refunds.toml").write_text(configuration.replace("max_epochs = 3", "max_epochs = 2"))
+
+    run = run_train(str(labelled / "refunds.toml"), "--repository", str(labelled / "models"), "--publish-worse")
+
+    assert run.exit_code == 0, run.output
+    artifact = Repository(str(labelled / "models")).open("refunds", 1)
+    signature = tf.saved_model.load(str(artifact.directory)).signatures["serving_default"]
+    assert set(signature.structured_outputs) == {"risk", "auxiliary_risk"}
+    ranked = {metric.name for metric in artifact.manifest.evaluation.metrics if "_of_label_" in metric.name}
+    assert ranked == ({"roc_auc_weighted_of_label_2"} if data else set())
+    assert ("network, further label moved: " in run.output) == bool(data)
+    assert ('<th scope="row">moved</th>' in (artifact.directory / REPORT_FILE).read_text()) == bool(data)

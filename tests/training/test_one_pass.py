@@ -8,7 +8,8 @@ import tensorflow as tf
 from models.sequences import Vocabulary
 from tests.training.architectures import CAUSAL
 from training.eventlog import EventLog
-from training.losses import network_losses
+from training.known_targets import count_known, known_targets
+from training.losses import network_loss_weights, network_losses
 from training.network import build_network
 from training.one_pass import AskedBucket, ask
 from training.prefixes import Prefixes, cut_prefixes
@@ -17,16 +18,15 @@ from training.train_step import TrainStep
 VOCABULARY = Vocabulary(["login", "pay", "browse", "refund"])
 MAX_EVENTS = 4
 
-# All parts whose state goes on from event to event, and nothing random.
-CONFIG = CAUSAL["everything"].model_copy(
-    update={"num_labels": 1, "auxiliary_target": "label", "positive_weights": (3.0,), "dropout": 0.0}
-)
+# All parts whose state goes on from event to event, two labels and the next event, and nothing random.
+CONFIG = CAUSAL["everything"].model_copy(update={"positive_weights": (3.0, 2.0), "dropout": 0.0})
 
 
 @pytest.fixture(scope="module")
 def prefixes(log: EventLog) -> Prefixes:
     """Prefixes of 30 sequences, some longer than the network takes; a third are asked about again, a minute later."""
-    every = cut_prefixes(log.sequences(0, 30))
+    further = np.where(np.arange(log.num_sequences) % 4 == 0, np.nan, np.arange(log.num_sequences) % 3 == 0)
+    every = cut_prefixes(replace(log, further_labels={"moved": further.astype(np.float32)}).sequences(0, 30))
     again = every.take(np.arange(0, len(every), 3))
     return replace(
         every,
@@ -48,13 +48,18 @@ def networks() -> tuple[keras.Model, keras.Model]:
 
 def gradients(network: keras.Model, prefixes: Prefixes) -> tuple[float, list[tf.Tensor]]:
     """Loss of all prefixes, and its gradients, a bucket at a time as a fit takes them."""
-    weights = {"risk": 1.0, "auxiliary_risk": 0.2}
-    step = TrainStep(network, keras.optimizers.Adam(), network_losses(CONFIG), weights, {"label": len(prefixes)})
+    losses = network_losses(CONFIG)
+    known = known_targets(losses, prefixes, VOCABULARY)
+    num_known = {name: float(count_known(target)) for name, target in known.items()}
+    assert num_known["label"] > num_known["next_event"] > num_known["further_labels"] / 2 > 0
+    step = TrainStep(network, keras.optimizers.Adam(), losses, network_loss_weights(losses, 0.2), num_known)
     is_per_event = len(network.output["risk"].shape) == 3
     loss, total = 0.0, [tf.zeros(variable.shape) for variable in network.trainable_variables]
     for bucket in ask(network, prefixes, VOCABULARY, MAX_EVENTS):
-        targets = bucket.targets({"label": prefixes.labels[:, None]}, is_per_event=is_per_event)
-        shares = {"label": tf.constant(len(bucket.prefixes) / len(prefixes), tf.float32)}
+        targets = bucket.targets(known, is_per_event=is_per_event)
+        shares = {
+            name: tf.constant(count_known(target) / num_known[name], tf.float32) for name, target in targets.items()
+        }
         of_bucket, parts = step._gradients(bucket.encoded.tensors, targets, shares)
         loss += float(of_bucket)
         total = [one + other for one, other in zip(total, parts, strict=True)]

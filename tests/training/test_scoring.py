@@ -12,7 +12,8 @@ from training.scoring import score
 def test_scores_come_in_the_order_of_the_prefixes(log: EventLog) -> None:
     keras.utils.set_random_seed(1)
     vocabulary = Vocabulary(["login", "pay", "browse", "refund"])
-    network = build_network(NetworkConfig(), vocabulary.size, unknown_rate=0.0)
+    config = NetworkConfig(num_labels=3, auxiliary_target="next_event")
+    network = build_network(config, vocabulary.size, unknown_rate=0.0)
     prefixes = cut_prefixes(log.sequences(0, 20))
     encoded = prefixes.encoded(vocabulary, 10)
 
@@ -20,4 +21,5 @@ def test_scores_come_in_the_order_of_the_prefixes(log: EventLog) -> None:
 
     expected = network({"event_ids": encoded.event_ids, "elapsed_minutes": encoded.elapsed_minutes}, training=False)
     assert logits.risk == pytest.approx(expected["risk"].numpy()[:, 0], abs=1e-6)
+    assert logits.further_risks == pytest.approx(expected["further_risks"].numpy(), abs=1e-6)
     assert logits.auxiliary_risk == pytest.approx(expected["auxiliary_risk"].numpy()[:, 0], abs=1e-6)

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from io import StringIO
 
 from rich.console import Console
@@ -30,3 +31,13 @@ def test_an_evaluation_is_shown_with_every_model_its_interval_and_the_verdict() 
 
 def test_a_difference_is_shown_with_its_sign() -> None:
     assert with_bounds(Interval(0.012, -0.001, 0.025), sign="+") == "+0.012 [-0.001, +0.025]"
+
+
+def test_further_labels_are_shown_with_their_columns() -> None:
+    written = StringIO()
+    evaluation = judged(cut_prefixes(random_log(3, 60)), 0.6, 0.1)
+    figure = Interval(0.612, 0.501, 0.702)
+
+    show_evaluation(Console(file=written, width=120), replace(evaluation, further_labels={"moved": figure}))
+
+    assert f"network, further label moved: {with_bounds(figure)}" in written.getvalue()

@@ -64,6 +64,34 @@ def test_a_step_descends_the_sum_of_known_labels_losses_over_the_labels_asked_on
         np.testing.assert_allclose(after, before[name] - WEIGHTS[name] * gradient, rtol=1e-5)
 
 
+def test_every_target_counts_by_how_often_it_is_known() -> None:
+    """Three further labels of a batch are known where four are on average, one label where two are."""
+    event_ids = keras.Input((WIDTH,), dtype="int32", name="event_ids")
+    numbers = ops.cast(event_ids, "float32")
+    outputs = {
+        name: keras.layers.Dense(units, kernel_initializer="zeros", name=name)(numbers)
+        for name, units in {"risk": 1, "further_risks": 2}.items()
+    }
+    network = keras.Model({"event_ids": event_ids}, outputs)
+    losses = {"risk": BinaryCrossentropy((1.0,)), "further_risks": BinaryCrossentropy((1.0, 1.0))}
+    optimizer = keras.optimizers.SGD(learning_rate=1.0)
+    optimizer.build(network.trainable_variables)
+    step = TrainStep(
+        network, optimizer, losses, {"risk": 1.0, "further_risks": 1.0}, {"label": 2.0, "further_labels": 4.0}
+    )
+    targets = {
+        "label": np.array([[1.0], [np.nan]], np.float32),
+        "further_labels": np.array([[1.0, 0.0], [np.nan, 1.0]], np.float32),
+    }
+
+    loss = step(Batch({"event_ids": np.array([[1, 2], [3, 0]], np.int32)}, targets))
+
+    assert float(loss) == pytest.approx(np.log(2) * (1 / 2 + 3 / 4))
+    # Each known label's gradient is 1/2 - label, over the number known on average.
+    assert network.get_layer("risk").get_weights()[1].tolist() == pytest.approx([0.5 / 2])
+    assert network.get_layer("further_risks").get_weights()[1].tolist() == pytest.approx([0.5 / 4, 0.0])
+
+
 def test_a_head_without_a_loss_stays_where_it_is() -> None:
     network = linear_network()
     before = network.get_layer("auxiliary_risk").get_weights()[0]

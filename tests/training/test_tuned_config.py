@@ -101,3 +101,14 @@ def test_numbers_may_lie_beyond_the_usual_ones_but_not_beyond_what_the_option_ta
 
 def read_back(text: str) -> TrainingConfig:
     return TrainingConfig.model_validate(tomllib.loads(text))
+
+
+def test_no_trial_foretells_what_follows_a_whole_history() -> None:
+    whole = {"prefixes": {"histories": "whole"}}
+
+    target = space_of(config_of(**whole))["auxiliary_target"]
+
+    assert isinstance(target, Choice)
+    assert list(target.words) == ["label"]
+    with pytest.raises(ConfigError, match=r'Expected "label" in tune\.space\.auxiliary_target'):
+        space_of(config_of(**whole, tune={"space": {"auxiliary_target": ["next_event"]}}))
