@@ -1,7 +1,8 @@
 """Batches: rows of similar length, in a few fixed shapes and shuffled anew for every epoch.
 
 Padding costs as much as an event. Rows are put into buckets by length, each bucket padded to its own longest, and a
-batch is drawn from one bucket. All batches of a bucket have the same shape, so that a compiled step fits all of them.
+batch is drawn from one bucket. All batches of a bucket have the same shape, so that a compiled step fits all of them,
+and come in short runs: calling a step costs more than most steps do, and a run is called once.
 """
 
 from collections import Counter
@@ -15,6 +16,9 @@ from numpy.typing import NDArray
 from models.sequences import EncodedBatch, Vocabulary
 from training.known_targets import Targets, count_known, missing
 from training.prefixes import Prefixes
+
+LONGEST_RUN = 8
+"""Steps a call. Twice as many save hardly more, and an epoch has the fewer runs to shuffle."""
 
 # Shorter ones would cost a shape each and save hardly a step.
 _SHORTEST_BUCKET = 4
@@ -100,15 +104,25 @@ class Batches:
             shapes[self._rows_a_batch(encoded, number), encoded.event_ids.shape[1]] += number
         return shapes
 
-    def epoch(self, number: int, first: int = 0) -> Iterator[Batch]:
-        """The batches of epoch `number`, counted from 0, from the one with index `first` on."""
+    def epoch(self, number: int, first: int = 0) -> Iterator[list[Batch]]:
+        """The batches of epoch `number`, counted from 0, in runs of one shape each.
+
+        Args:
+            number: The epoch's.
+            first: How many batches are passed over: those of the first runs.
+        """
         generator = np.random.default_rng((self._seed, number))
-        drawn = []
+        runs = []
         for bucket, num_batches in enumerate(self._num_batches):
             order = generator.permutation(len(self._buckets[bucket][0].event_ids))
-            drawn += [(bucket, rows) for rows in np.array_split(order, num_batches)]
-        for index in generator.permutation(len(drawn))[first:]:
-            yield self._batch(*drawn[index])
+            drawn = np.array_split(order, num_batches)
+            runs += [(bucket, drawn[at : at + LONGEST_RUN]) for at in range(0, num_batches, LONGEST_RUN)]
+        num_passed = 0
+        for index in generator.permutation(len(runs)):
+            bucket, drawn = runs[index]
+            if num_passed >= first:
+                yield [self._batch(bucket, rows) for rows in drawn]
+            num_passed += len(drawn)
 
     def _batch(self, bucket: int, rows: NDArray[np.int64]) -> Batch:
         encoded, of_rows = self._buckets[bucket]

@@ -26,7 +26,7 @@ from training.train_step import TrainStep, create_optimizer
 
 VALIDATION_METRIC = "validation_roc_auc_weighted"
 
-# A shape is compiled if a fit may need it so often: that takes as long as 700 steps save, and most fits stop early.
+# A shape is compiled if a fit may need it so often: that takes as long as 900 steps save, and most fits stop early.
 _STEPS_WORTH_COMPILING = 2000
 
 
@@ -173,15 +173,18 @@ class _Fit:
         """Make the steps that are left of an epoch."""
         # Fetched late: a device need not wait for each.
         losses: list[keras.KerasTensor] = []
-        started = perf_counter()
-        for batch in self.batches.epoch(len(state.epochs), first=state.step):
-            step = state.step + len(losses)
-            told.on_train_batch_begin(step)
-            losses.append(self._step(batch))
-            told.on_train_batch_end(step)
-            is_due = (step + 1) % self._config.checkpoint_steps == 0 and step + 1 < self.batches.num_batches
+        started, num_made, num_kept = perf_counter(), state.step, state.step
+        for run in self.batches.epoch(len(state.epochs), first=state.step):
+            steps = range(num_made, num_made + len(run))
+            for step in steps:
+                told.on_train_batch_begin(step)
+            losses.append(self._step(run))
+            for step in steps:
+                told.on_train_batch_end(step)
+            num_made = steps.stop
+            is_due = num_made - num_kept >= self._config.checkpoint_steps and num_made < self.batches.num_batches
             if checkpoints is not None and is_due:
-                started = _fetch(state, losses, started)
+                started, num_kept = _fetch(state, losses, started), num_made
                 self.keep(state, checkpoints)
         _fetch(state, losses, started)
 
@@ -233,9 +236,10 @@ def _require_known(batches: Batches) -> None:
 
 def _fetch(state: FitState, losses: list[keras.KerasTensor], started: float) -> float:
     """Move the steps made into `state`, and give the time from which the next ones count."""
-    for loss in losses:
-        state.loss_sum += float(loss)
-    state.step += len(losses)
+    for of_run in losses:
+        values = keras.ops.convert_to_numpy(of_run)
+        state.loss_sum += float(values.sum(dtype=np.float64))
+        state.step += len(values)
     losses.clear()
     now = perf_counter()
     state.seconds += now - started

@@ -22,5 +22,7 @@ class FitConfig(BaseModel):
         0.0, ge=0, le=100, description="Passes over which weights are averaged, exponentially; 0 keeps the latest."
     )
     checkpoint_steps: int = Field(
-        1000, ge=1, description="Steps between two checkpoints of a run that keeps them; each epoch ends with one, too."
+        1000,
+        ge=1,
+        description="Least steps between two checkpoints of a run that keeps them; an epoch ends with one, too.",
     )

@@ -1,17 +1,26 @@
-"""The training step: one batch in, the network's weights a step further."""
+"""The training step: batches in, the network's weights as many steps further."""
 
-from collections.abc import Callable, Mapping
+import os
+from collections.abc import Callable, Mapping, Sequence
 from math import exp
+from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
+from numpy.typing import NDArray
 
-from training.batches import Batch
+from training.batches import LONGEST_RUN, Batch
 from training.ensemble import members_of
 from training.fit_config import FitConfig
 from training.known_targets import TARGET_OF
 
 Shape = tuple[int, int]
+Tensors = dict[str, tf.Tensor]
+
+# With XLA's fusion emitters a step of the benchmark compiles twice as long and takes up to four times as long. Flags of
+# the user's come later, and win.
+os.environ["XLA_FLAGS"] = f"--xla_cpu_use_fusion_emitters=false {os.environ.get('XLA_FLAGS', '')}"
 
 
 class TrainStep:
@@ -20,7 +29,8 @@ class TrainStep:
     Every label counts equally, however many a batch holds: with m labels known a step on average, a batch's loss is the
     sum of its labels' losses divided by m. So it is with every other target, each with an m of its own.
 
-    Shapes that are worth it are compiled by XLA, each once; the others share one graph.
+    Shapes that are worth it are compiled by XLA, each once, into a program that makes all steps of a run; the others
+    share one graph, which is called for each.
 
     Args:
         network: What is trained.
@@ -47,9 +57,8 @@ class TrainStep:
         inputs = {name: tf.TensorSpec(tensor.shape, tensor.dtype) for name, tensor in network.input.items()}
         targets = {TARGET_OF[name]: _target_spec(name, network.output[name]) for name in losses}
         shares = dict.fromkeys(targets, tf.TensorSpec((), tf.float32))
-        self._graph = tf.function(self._gradients, input_signature=[inputs, targets, shares])
-        self._compiled: dict[Shape, Callable[..., tuple[tf.Tensor, list[tf.Tensor]]]] = {}
-        self._apply = tf.function(self._descend)
+        self._graph = tf.function(self._descend, input_signature=[inputs, targets, shares])
+        self._compiled: dict[Shape, Callable[..., tf.Tensor]] = {}
 
     @property
     def can_be_compiled(self) -> bool:
@@ -57,22 +66,44 @@ class TrainStep:
         return all(layer.supports_jit for member in members_of(self._network) for layer in member.layers)
 
     def compile(self, shape: Shape) -> None:
-        """Have batches of `shape` compiled, at the first of them."""
-        self._compiled[shape] = tf.function(self._gradients, jit_compile=True)
-        # Knows no shape: compiled once.
-        self._apply = tf.function(self._descend, jit_compile=True)
+        """Have runs of batches of `shape` compiled, at the first of them."""
+        self._compiled[shape] = tf.function(self._descend_run, jit_compile=True)
 
-    def __call__(self, batch: Batch) -> tf.Tensor:
-        """Descend, and give the loss before the step, float32 ()."""
-        known = batch.num_known.items()
-        shares = {name: tf.constant(number / self._mean_known[name], tf.float32) for name, number in known}
-        loss, gradients = self._compiled.get(batch.shape, self._graph)(batch.tensors, batch.targets, shares)
-        self._apply(gradients)
+    def __call__(self, run: Sequence[Batch]) -> tf.Tensor:
+        """Descend a step for each batch, all of one shape, at most `LONGEST_RUN`.
+
+        Returns:
+            The loss before each step, float32 (step,).
+        """
+        shares = [{name: n / self._mean_known[name] for name, n in batch.num_known.items()} for batch in run]
+        compiled = self._compiled.get(run[0].shape)
+        if compiled is None:
+            constants = [{name: tf.constant(share, tf.float32) for name, share in of.items()} for of in shares]
+            each = zip(run, constants, strict=True)
+            return tf.stack([self._graph(batch.tensors, batch.targets, of_batch) for batch, of_batch in each])
+        losses = compiled(
+            tf.constant(len(run)),
+            _stacked([batch.tensors for batch in run]),
+            _stacked([batch.targets for batch in run]),
+            _stacked([{name: np.float32(share) for name, share in of.items()} for of in shares]),
+        )
+        return losses[: len(run)]
+
+    def _descend_run(self, num_steps: tf.Tensor, tensors: Tensors, targets: Tensors, shares: Tensors) -> tf.Tensor:
+        def descend(step: tf.Tensor, losses: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            batch = ({name: values[step] for name, values in of.items()} for of in (tensors, targets, shares))
+            return step + 1, tf.tensor_scatter_nd_update(losses, [[step]], [self._descend(*batch)])
+
+        return tf.while_loop(
+            lambda step, _: step < num_steps, descend, (tf.constant(0), tf.zeros(LONGEST_RUN)), parallel_iterations=1
+        )[1]
+
+    def _descend(self, tensors: Tensors, targets: Tensors, shares: Tensors) -> tf.Tensor:
+        loss, gradients = self._gradients(tensors, targets, shares)
+        self._optimizer.apply(gradients, self._network.trainable_variables)
         return loss
 
-    def _gradients(
-        self, tensors: dict[str, tf.Tensor], targets: dict[str, tf.Tensor], shares: dict[str, tf.Tensor]
-    ) -> tuple[tf.Tensor, list[tf.Tensor]]:
+    def _gradients(self, tensors: Tensors, targets: Tensors, shares: Tensors) -> tuple[tf.Tensor, list[tf.Tensor]]:
         with tf.GradientTape() as tape:
             outputs = self._network(tensors, training=True)
             losses = []
@@ -89,8 +120,11 @@ class TrainStep:
         # An embedding's would be slices, one a place, whose norm is not that of their sum.
         return loss / self._num_members, [tf.convert_to_tensor(gradient) for gradient in gradients]
 
-    def _descend(self, gradients: list[tf.Tensor]) -> None:
-        self._optimizer.apply(gradients, self._network.trainable_variables)
+
+def _stacked(of_batches: Sequence[Mapping[str, Any]]) -> dict[str, NDArray[Any]]:
+    """Of each name its arrays, (LONGEST_RUN, …): the last one fills what is missing, and is not descended by."""
+    filled = [*of_batches, *[of_batches[-1]] * (LONGEST_RUN - len(of_batches))]
+    return {name: np.stack([of_batch[name] for of_batch in filled]) for name in of_batches[0]}
 
 
 def _target_spec(output: str, tensor: keras.KerasTensor) -> tf.TensorSpec:

@@ -33,7 +33,7 @@ from training.vocabulary import build_vocabulary
 SAMPLE = Path("training/sample/sla_breach.toml")
 TARGET = 5.0
 MAX_EVENTS = 50
-MAX_EPOCHS = 200
+MAX_EPOCHS = 500
 NUM_LONG_SEQUENCES = 400
 NUM_EVENT_TYPES = 30
 TIMED_EPOCHS = 4

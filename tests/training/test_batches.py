@@ -3,7 +3,7 @@ import pytest
 from numpy.typing import NDArray
 
 from models.sequences import Vocabulary
-from training.batches import Batches, encode_buckets
+from training.batches import LONGEST_RUN, Batch, Batches, encode_buckets
 from training.eventlog import EventLog
 from training.prefixes import cut_prefixes
 
@@ -38,26 +38,30 @@ def batches(log: EventLog) -> Batches:
     return Batches(buckets, BATCH_SIZE, seed=3)
 
 
+def epoch_of(batches: Batches, epoch: int = 0, first: int = 0) -> list[Batch]:
+    return [batch for run in batches.epoch(epoch, first) for batch in run]
+
+
 def asked_rows(batches: Batches, epoch: int, first: int = 0) -> list[list[float]]:
     """Elapsed minutes of every row that is asked about, in order."""
     rows = []
-    for batch in batches.epoch(epoch, first):
+    for batch in epoch_of(batches, epoch, first):
         is_asked = (~np.isnan(batch.targets["label"])).any(axis=(1, 2))
         rows += batch.tensors["elapsed_minutes"][is_asked].tolist()
     return rows
 
 
 def test_an_epoch_asks_every_label_once(batches: Batches) -> None:
-    labels: NDArray[np.float32] = np.concatenate([batch.targets["label"].ravel() for batch in batches.epoch(0)])
+    labels: NDArray[np.float32] = np.concatenate([batch.targets["label"].ravel() for batch in epoch_of(batches)])
 
     assert np.count_nonzero(~np.isnan(labels)) == batches.num_asked
-    assert sum(batch.num_known["label"] for batch in batches.epoch(0)) == batches.num_asked
+    assert sum(batch.num_known["label"] for batch in epoch_of(batches)) == batches.num_asked
     assert batches.mean_known["label"] == pytest.approx(BATCH_SIZE, rel=0.1)
 
 
 def test_what_else_is_known_goes_with_its_rows_and_is_counted_by_itself(batches: Batches) -> None:
     known = []
-    for batch in batches.epoch(0):
+    for batch in epoch_of(batches):
         targets, ids = batch.targets["next_event"][..., 0], batch.tensors["event_ids"]
         assert set(targets[targets > 0].tolist()) <= {3, 4, 5}
         assert np.array_equal(targets[targets > 0], ids[targets > 0])
@@ -68,7 +72,7 @@ def test_what_else_is_known_goes_with_its_rows_and_is_counted_by_itself(batches:
 
 
 def test_batches_have_few_shapes_however_the_rows_divide(batches: Batches) -> None:
-    shapes = [batch.shape for batch in batches.epoch(0)]
+    shapes = [batch.shape for batch in epoch_of(batches)]
 
     assert len(set(shapes)) == 2
     assert {shape: shapes.count(shape) for shape in shapes} == batches.shapes
@@ -76,7 +80,7 @@ def test_batches_have_few_shapes_however_the_rows_divide(batches: Batches) -> No
 
 
 def test_no_row_is_padding_alone(batches: Batches) -> None:
-    for batch in batches.epoch(0):
+    for batch in epoch_of(batches):
         assert (batch.tensors["event_ids"][:, 0] > 0).all()
 
 
@@ -86,8 +90,17 @@ def test_seed_and_epoch_decide_the_order(batches: Batches) -> None:
     assert sorted(map(sorted, asked_rows(batches, 0))) == sorted(map(sorted, asked_rows(batches, 1)))
 
 
-def test_an_epoch_can_be_gone_on_with_from_any_step(batches: Batches) -> None:
-    one, two, *_ = batches.epoch(4)
-    first_two = sum(int(np.count_nonzero((~np.isnan(batch.targets["label"])).any((1, 2)))) for batch in (one, two))
+def test_batches_come_in_runs_of_one_shape_in_random_order(batches: Batches) -> None:
+    runs = list(batches.epoch(0))
 
-    assert asked_rows(batches, 4, first=2) == asked_rows(batches, 4)[first_two:]
+    assert all(1 <= len(run) <= LONGEST_RUN for run in runs)
+    assert all(len({batch.shape for batch in run}) == 1 for run in runs)
+    orders = [tuple(run[0].shape for run in batches.epoch(epoch)) for epoch in range(20)]
+    assert len(set(orders)) > 1
+
+
+def test_an_epoch_can_be_gone_on_with_after_any_run(batches: Batches) -> None:
+    first_run, *_ = batches.epoch(4)
+    of_first_run = sum(int(np.count_nonzero((~np.isnan(batch.targets["label"])).any((1, 2)))) for batch in first_run)
+
+    assert asked_rows(batches, 4, first=len(first_run)) == asked_rows(batches, 4)[of_first_run:]

@@ -122,4 +122,4 @@ def step(network: keras.Model, *, is_compiled: bool) -> float:
     batch = Batch({"event_ids": IDS, "elapsed_minutes": MINUTES}, {"label": LABELS})
     if is_compiled:
         train_step.compile(batch.shape)
-    return float(train_step(batch))
+    return float(train_step([batch])[0])

@@ -136,13 +136,15 @@ def test_averaged_weights_are_the_exponential_mean_of_those_after_every_step(
         cut_prefixes(log.sequences(40, 60)),
         vocabulary=VOCABULARY,
         max_events=10,
-        config=FitConfig(learning_rate=0.03, batch_size=16, max_epochs=3, average_epochs=0.5),
+        # One batch a bucket: a run of more is over before the first of its ends is told.
+        config=FitConfig(learning_rate=0.03, batch_size=1000, max_epochs=6, average_epochs=0.5),
         losses=network_losses(config.network),
         seed=5,
         callbacks=[after],
     )
 
-    batches_an_epoch = len(after.weights) // 3
+    batches_an_epoch = len(after.weights) // 6
+    assert batches_an_epoch > 1
     kept = np.exp(-1 / (0.5 * batches_an_epoch))
     expected = [weight.astype(np.float64) for weight in after.weights[0]]
     for weights in after.weights[1 : result.best_epoch * batches_an_epoch]:
@@ -186,7 +188,7 @@ def fit_with_dropout(log: EventLog, directory: Path, counter: CopiedAfter) -> tu
         cut_prefixes(log.sequences(40, 60)),
         vocabulary=VOCABULARY,
         max_events=10,
-        config=FitConfig(learning_rate=0.01, batch_size=16, max_epochs=2, checkpoint_steps=2, average_epochs=0.5),
+        config=FitConfig(learning_rate=0.01, batch_size=4, max_epochs=2, checkpoint_steps=2, average_epochs=0.5),
         losses=network_losses(config),
         seed=5,
         callbacks=[counter, recorder],
@@ -199,15 +201,16 @@ def test_a_fit_killed_in_the_middle_of_an_epoch_ends_as_if_it_had_not_been(log: 
     directories = {name: tmp_path / name for name in ("undisturbed", "killed")}
     for directory in directories.values():
         directory.mkdir()
-    batches_an_epoch = 9
-    killer = CopiedAfter(batches_an_epoch + 5, directories["undisturbed"] / CHECKPOINT_FILE, directories["killed"])
+    batches_an_epoch = 30
+    killer = CopiedAfter(batches_an_epoch + 18, directories["undisturbed"] / CHECKPOINT_FILE, directories["killed"])
     counter = CopiedAfter()
 
     expected, undisturbed, _ = fit_with_dropout(log, directories["undisturbed"], killer)
     result, network, recorder = fit_with_dropout(log, directories["killed"], counter)
 
-    # The last checkpoint but the end's was made after step 4 of the second epoch.
-    assert (killer.num_steps, counter.num_steps) == (2 * batches_an_epoch, batches_an_epoch - 4)
+    # The last checkpoint before was made after a run of steps in the middle of the second epoch.
+    assert killer.num_steps == 2 * batches_an_epoch
+    assert batches_an_epoch - 18 <= counter.num_steps < batches_an_epoch
     assert [(one.loss, one.validation_roc_auc_weighted) for one in result.epochs] == [
         (one.loss, one.validation_roc_auc_weighted) for one in expected.epochs
     ]

@@ -5,7 +5,7 @@ import tensorflow as tf
 from keras import ops
 from numpy.typing import NDArray
 
-from training.batches import Batch
+from training.batches import LONGEST_RUN, Batch
 from training.fit_config import FitConfig
 from training.losses import BinaryCrossentropy
 from training.train_step import TrainStep, create_optimizer
@@ -55,13 +55,35 @@ def test_a_step_descends_the_sum_of_known_labels_losses_over_the_labels_asked_on
         step.compile(BATCH.shape)
     before = {name: network.get_layer(name).get_weights()[0] for name in WEIGHTS}
 
-    loss = step(BATCH)
+    (loss,) = step([BATCH])
 
     expected = {name: by_hand(kernel) for name, kernel in before.items()}
     assert float(loss) == pytest.approx(sum(WEIGHTS[name] * of_output for name, (of_output, _) in expected.items()))
     for name, (_, gradient) in expected.items():
         after = network.get_layer(name).get_weights()[0]
         np.testing.assert_allclose(after, before[name] - WEIGHTS[name] * gradient, rtol=1e-5)
+
+
+@pytest.mark.parametrize("num_steps", [1, 3, LONGEST_RUN])
+def test_a_compiled_run_makes_the_steps_that_single_calls_make(num_steps: int) -> None:
+    generator = np.random.default_rng(num_steps)
+    run = [
+        Batch(
+            {"event_ids": generator.integers(1, 4, (3, WIDTH)).astype(np.int32)},
+            {"label": np.where(generator.random((3, 1)) < 0.3, np.nan, generator.integers(0, 2, (3, 1))).astype("f")},
+        )
+        for _ in range(num_steps)
+    ]
+    at_once, one_by_one = linear_network(), linear_network()
+    compiled, step = step_of(at_once, *WEIGHTS), step_of(one_by_one, *WEIGHTS)
+    compiled.compile(run[0].shape)
+
+    losses = compiled(run)
+
+    assert losses.shape == (num_steps,)
+    assert losses.numpy() == pytest.approx([float(step([batch])[0]) for batch in run], rel=1e-5)
+    for received, expected in zip(at_once.get_weights(), one_by_one.get_weights(), strict=True):
+        np.testing.assert_allclose(received, expected, rtol=1e-5, atol=1e-6)
 
 
 def test_every_target_counts_by_how_often_it_is_known() -> None:
@@ -84,7 +106,7 @@ def test_every_target_counts_by_how_often_it_is_known() -> None:
         "further_labels": np.array([[1.0, 0.0], [np.nan, 1.0]], np.float32),
     }
 
-    loss = step(Batch({"event_ids": np.array([[1, 2], [3, 0]], np.int32)}, targets))
+    (loss,) = step([Batch({"event_ids": np.array([[1, 2], [3, 0]], np.int32)}, targets)])
 
     assert float(loss) == pytest.approx(np.log(2) * (1 / 2 + 3 / 4))
     # Each known label's gradient is 1/2 - label, over the number known on average.
@@ -96,7 +118,7 @@ def test_a_head_without_a_loss_stays_where_it_is() -> None:
     network = linear_network()
     before = network.get_layer("auxiliary_risk").get_weights()[0]
 
-    step_of(network, "risk")(BATCH)
+    step_of(network, "risk")([BATCH])
 
     assert np.array_equal(network.get_layer("auxiliary_risk").get_weights()[0], before)
 
