@@ -100,6 +100,57 @@ def test_who_has_left_the_line_counts_no_more_and_has_nobody_refused() -> None:
     assert asyncio.run(leave()) == 0
 
 
+def test_who_leaves_the_middle_of_the_line_makes_it_shorter_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+    monkeypatch.setattr("service.intake.monotonic", lambda: now[0])
+
+    async def leave() -> int:
+        intake: Intake
+        # The model takes one body, half a second after it came.
+        is_busy = lambda: now[0] < 0.5 or intake.waiting_bytes < 20 * SLICE_BYTES  # noqa: E731
+        intake = Intake(100 * SLICE_BYTES, 1, is_busy)
+        first, _, *middle = [asyncio.ensure_future(intake.turn(SLICE_BYTES, LONG)) for _ in range(20)]
+        await asyncio.sleep(0)
+        now[0] = 0.5
+        await first
+        now[0] = 1.2
+        with pytest.raises(OverloadedError):
+            intake.refuse_if_full()
+
+        for one in middle:
+            one.cancel()
+        await asyncio.gather(*middle, return_exceptions=True)
+
+        intake.refuse_if_full()
+        return intake.waiting_bytes
+
+    assert asyncio.run(leave()) == SLICE_BYTES
+
+
+def test_who_has_left_the_line_is_no_part_of_its_pace(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+    monkeypatch.setattr("service.intake.monotonic", lambda: now[0])
+
+    async def leave() -> None:
+        intake: Intake
+        # The model takes two bodies, half a second after they came: a quarter of a second for each.
+        is_busy = lambda: now[0] < 0.5 or intake.waiting_bytes <= 6 * SLICE_BYTES  # noqa: E731
+        intake = Intake(100 * SLICE_BYTES, 1, is_busy)
+        first, *rest = [asyncio.ensure_future(intake.turn(SLICE_BYTES, LONG)) for _ in range(20)]
+        middle, second = rest[:12], rest[12]
+        await asyncio.sleep(0)
+        for one in middle:
+            one.cancel()
+        now[0] = 0.5
+        await asyncio.gather(first, *middle, second, return_exceptions=True)
+
+        now[0] = 1.2
+        intake.refuse_if_full()
+
+    with pytest.raises(OverloadedError):
+        asyncio.run(leave())
+
+
 def test_what_is_worked_on_elsewhere_counts_as_waiting() -> None:
     intake = Intake(1_000_000, LONG, _never)
 
