@@ -201,8 +201,10 @@ class Intake:
 
     def _next_slice(self) -> None:
         self._is_next_slice_due = False
-        self._slice_bytes = SLICE_BYTES
-        if self._waiting and self._is_model_busy():
+        is_overdrawn = self._slice_bytes < -SLICE_BYTES
+        # A round that a long body took is followed by one for those who came meanwhile: most are refused in no time.
+        self._slice_bytes = 0 if is_overdrawn else SLICE_BYTES
+        if is_overdrawn or (self._waiting and self._is_model_busy()):
             self._plan_next_slice()
             return
         now = monotonic()

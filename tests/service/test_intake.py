@@ -1,6 +1,7 @@
 import asyncio
 import statistics
 import time
+from itertools import pairwise
 from time import monotonic
 
 import pytest
@@ -51,6 +52,30 @@ def test_no_round_of_the_event_loop_does_more_than_its_slice() -> None:
     assert sum(rounds) == 50 * (100 + REQUEST_BYTES)
     # The turn that begins before the slice is used up ends after it.
     assert max(rounds) <= SLICE_BYTES + 100 + REQUEST_BYTES
+
+
+def test_between_two_long_bodies_the_event_loop_has_a_round_for_whoever_else_came() -> None:
+    async def begun_in_rounds() -> list[int]:
+        intake, rounds, num_rounds = Intake(100 * SLICE_BYTES, LONG, _never), list[int](), 0
+        loop = asyncio.get_running_loop()
+
+        def begin_round() -> None:
+            nonlocal num_rounds
+            num_rounds += 1
+            if num_rounds < 100:
+                loop.call_soon(begin_round)
+
+        async def take() -> None:
+            await intake.turn(4 * SLICE_BYTES, monotonic() + LONG)
+            rounds.append(num_rounds)
+
+        loop.call_soon(begin_round)
+        await asyncio.gather(*(take() for _ in range(5)))
+        return rounds
+
+    rounds = asyncio.run(begun_in_rounds())
+
+    assert min(after - before for before, after in pairwise(rounds)) == 2
 
 
 def test_a_body_beyond_what_may_wait_is_refused_and_one_after_the_wait_is_not() -> None:
