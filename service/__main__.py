@@ -1,6 +1,7 @@
 """The command line: `python -m service serve`, and `keys new` for whoever is to use it."""
 
 import asyncio
+import gc
 import json
 import os
 import re
@@ -36,6 +37,10 @@ if TYPE_CHECKING:
 EXIT_FAILED = 1
 EXIT_WRONG_SETTINGS = 2
 
+# Lists and the like that may come to be before a collection. A body is a thousand of them and no cycle: with Python's
+# own 700, a busy service spent 7 % of its time on collections that found nothing, up to 20 ms at once.
+_COLLECTED_OBJECTS = 10_000
+
 _POLL_SECONDS = 0.1
 _MORE_LISTENERS = 15
 
@@ -59,6 +64,7 @@ def serve() -> None:
     except SettingsError as error:
         _leave(EXIT_WRONG_SETTINGS, str(error))
     configure_logging(settings.log_level, settings.log_format)
+    gc.set_threshold(_COLLECTED_OBJECTS)
     try:
         listener = _listen(settings.host, settings.port)
     except OSError as error:

@@ -9,6 +9,8 @@ choose_device         where an engine runs
 Engine                the artifact, compiled
 """
 
+# ruff: noqa: E402  what TensorFlow reads, and its library, come before its import
+
 import logging
 import math
 import os
@@ -26,6 +28,10 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
 # XLA's newer way to compile fused loops takes twice as long here, for programs that are no faster.
 os.environ["XLA_FLAGS"] = f"--xla_cpu_use_fusion_emitters=false {os.environ.get('XLA_FLAGS', '')}"
+
+from service.tensorflow_library import load_library
+
+load_library()
 
 import numpy as np
 import tensorflow as tf

@@ -2,7 +2,7 @@
 
 import asyncio
 import math
-from collections import deque
+from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,16 +23,14 @@ class _Turn:
     """A body in line.
 
     Attributes:
-        come: Done when its turn has come, or when nobody waits for that any more.
         num_bytes: Its length.
         since: When it joined, in seconds of `time.monotonic()`.
-        bytes_ahead: What stood in line then, itself included, each request counted as `REQUEST_BYTES` more.
+        begun_before: What had been begun then, each request counted as `REQUEST_BYTES` more than its length.
     """
 
-    come: asyncio.Future[None]
     num_bytes: int
     since: float
-    bytes_ahead: int
+    begun_before: int
 
 
 def _ignore(_: float) -> None:
@@ -68,8 +66,9 @@ class Intake:
         self._is_model_busy = is_model_busy
         self._observe = observe
         self._waiting_bytes = 0
-        self._waiting: deque[_Turn] = deque()
-        self._line_bytes = 0
+        # By what is done when the turn has come, or when nobody waits for that any more.
+        self._waiting = OrderedDict[asyncio.Future[None], _Turn]()
+        self._line_bytes = self._begun_bytes = 0
         self._line_since = math.inf
         self._moved_at = -math.inf
         self._seconds_a_byte = 0.0
@@ -92,9 +91,6 @@ class Intake:
                 f"Expected at most {self._max_waiting_bytes} bytes of requests to wait. Received: more. Try later.",
                 "waiting_bytes",
             )
-        while self._waiting and self._waiting[0].come.done():
-            # Its client has gone, or its time has run out.
-            self._leave_line()
         if self._is_line_too_long():
             raise OverloadedError(
                 f"Expected requests to wait at most {self._max_turn_seconds:g} s for their turn. "
@@ -143,8 +139,8 @@ class Intake:
         turn = asyncio.get_running_loop().create_future()
         if not self._waiting:
             self._line_since = self._moved_at = now
+        self._waiting[turn] = _Turn(num_bytes, now, self._begun_bytes)
         self._line_bytes += num_bytes + REQUEST_BYTES
-        self._waiting.append(_Turn(turn, num_bytes, now, self._line_bytes))
         self._waiting_bytes += num_bytes
         self._plan_next_slice()
         try:
@@ -155,9 +151,9 @@ class Intake:
                 "Expected the request's turn to come before its deadline. Received: others before it. Try again later."
             ) from error
         finally:
-            if turn.cancelled():
-                # Its place in the line stays until it is the first; its body does not.
-                self._waiting_bytes -= num_bytes
+            # Its client may have gone, or its time run out.
+            if turn in self._waiting:
+                self._leave_line(turn)
             self._observe(monotonic() - now)
 
     @contextmanager
@@ -181,13 +177,15 @@ class Intake:
         is_at_rest = now - self._moved_at > self._max_turn_seconds
         return is_at_rest or self._line_bytes * self._seconds_a_byte > self._max_turn_seconds
 
-    def _leave_line(self) -> _Turn:
-        first = self._waiting.popleft()
-        self._line_bytes -= first.num_bytes + REQUEST_BYTES
-        return first
+    def _leave_line(self, turn: asyncio.Future[None]) -> _Turn:
+        left = self._waiting.pop(turn)
+        self._line_bytes -= left.num_bytes + REQUEST_BYTES
+        self._waiting_bytes -= left.num_bytes
+        return left
 
     def _begin(self, num_bytes: int) -> None:
         self._slice_bytes -= num_bytes + REQUEST_BYTES
+        self._begun_bytes += num_bytes + REQUEST_BYTES
         self._plan_next_slice()
 
     def _plan_next_slice(self) -> None:
@@ -203,17 +201,19 @@ class Intake:
 
     def _next_slice(self) -> None:
         self._is_next_slice_due = False
-        self._slice_bytes = SLICE_BYTES
-        if self._waiting and self._is_model_busy():
+        is_overdrawn = self._slice_bytes < -SLICE_BYTES
+        # A round that a long body took is followed by one for those who came meanwhile: most are refused in no time.
+        self._slice_bytes = 0 if is_overdrawn else SLICE_BYTES
+        if is_overdrawn or (self._waiting and self._is_model_busy()):
             self._plan_next_slice()
             return
         now = monotonic()
         while self._waiting and self._slice_bytes > 0:
-            first = self._leave_line()
-            # Else its client has gone, or its time has run out.
-            if not first.come.done():
+            turn = next(iter(self._waiting))
+            first = self._leave_line(turn)
+            # Else it is about to leave by itself.
+            if not turn.done():
                 self._moved_at = now
-                self._seconds_a_byte = (now - first.since) / first.bytes_ahead
-                self._waiting_bytes -= first.num_bytes
                 self._begin(first.num_bytes)
-                first.come.set_result(None)
+                self._seconds_a_byte = (now - first.since) / (self._begun_bytes - first.begun_before)
+                turn.set_result(None)

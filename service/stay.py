@@ -53,6 +53,8 @@ class Stay:
         self._timer.cancel()
         if self._watcher is not None:
             self._watcher.cancel()
+            # A cancelled task keeps its frames, and they this stay: a cycle, which only the collector would end.
+            self._watcher = None
         if self._reason is not None and kind is asyncio.CancelledError:
             self._task.uncancel()
             raise self._reason

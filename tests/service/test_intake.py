@@ -1,6 +1,7 @@
 import asyncio
 import statistics
 import time
+from itertools import pairwise
 from time import monotonic
 
 import pytest
@@ -53,6 +54,30 @@ def test_no_round_of_the_event_loop_does_more_than_its_slice() -> None:
     assert max(rounds) <= SLICE_BYTES + 100 + REQUEST_BYTES
 
 
+def test_between_two_long_bodies_the_event_loop_has_a_round_for_whoever_else_came() -> None:
+    async def begun_in_rounds() -> list[int]:
+        intake, rounds, num_rounds = Intake(100 * SLICE_BYTES, LONG, _never), list[int](), 0
+        loop = asyncio.get_running_loop()
+
+        def begin_round() -> None:
+            nonlocal num_rounds
+            num_rounds += 1
+            if num_rounds < 100:
+                loop.call_soon(begin_round)
+
+        async def take() -> None:
+            await intake.turn(4 * SLICE_BYTES, monotonic() + LONG)
+            rounds.append(num_rounds)
+
+        loop.call_soon(begin_round)
+        await asyncio.gather(*(take() for _ in range(5)))
+        return rounds
+
+    rounds = asyncio.run(begun_in_rounds())
+
+    assert min(after - before for before, after in pairwise(rounds)) == 2
+
+
 def test_a_body_beyond_what_may_wait_is_refused_and_one_after_the_wait_is_not() -> None:
     async def crowd() -> tuple[list[object], int]:
         intake = Intake(2 * SLICE_BYTES, LONG, _never)
@@ -98,6 +123,57 @@ def test_who_has_left_the_line_counts_no_more_and_has_nobody_refused() -> None:
         return intake.waiting_bytes
 
     assert asyncio.run(leave()) == 0
+
+
+def test_who_leaves_the_middle_of_the_line_makes_it_shorter_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+    monkeypatch.setattr("service.intake.monotonic", lambda: now[0])
+
+    async def leave() -> int:
+        intake: Intake
+        # The model takes one body, half a second after it came.
+        is_busy = lambda: now[0] < 0.5 or intake.waiting_bytes < 20 * SLICE_BYTES  # noqa: E731
+        intake = Intake(100 * SLICE_BYTES, 1, is_busy)
+        first, _, *middle = [asyncio.ensure_future(intake.turn(SLICE_BYTES, LONG)) for _ in range(20)]
+        await asyncio.sleep(0)
+        now[0] = 0.5
+        await first
+        now[0] = 1.2
+        with pytest.raises(OverloadedError):
+            intake.refuse_if_full()
+
+        for one in middle:
+            one.cancel()
+        await asyncio.gather(*middle, return_exceptions=True)
+
+        intake.refuse_if_full()
+        return intake.waiting_bytes
+
+    assert asyncio.run(leave()) == SLICE_BYTES
+
+
+def test_who_has_left_the_line_is_no_part_of_its_pace(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+    monkeypatch.setattr("service.intake.monotonic", lambda: now[0])
+
+    async def leave() -> None:
+        intake: Intake
+        # The model takes two bodies, half a second after they came: a quarter of a second for each.
+        is_busy = lambda: now[0] < 0.5 or intake.waiting_bytes <= 6 * SLICE_BYTES  # noqa: E731
+        intake = Intake(100 * SLICE_BYTES, 1, is_busy)
+        first, *rest = [asyncio.ensure_future(intake.turn(SLICE_BYTES, LONG)) for _ in range(20)]
+        middle, second = rest[:12], rest[12]
+        await asyncio.sleep(0)
+        for one in middle:
+            one.cancel()
+        now[0] = 0.5
+        await asyncio.gather(first, *middle, second, return_exceptions=True)
+
+        now[0] = 1.2
+        intake.refuse_if_full()
+
+    with pytest.raises(OverloadedError):
+        asyncio.run(leave())
 
 
 def test_what_is_worked_on_elsewhere_counts_as_waiting() -> None:

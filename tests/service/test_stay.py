@@ -1,4 +1,6 @@
 import asyncio
+import gc
+import weakref
 from collections.abc import Awaitable, Callable
 from time import monotonic
 
@@ -77,3 +79,20 @@ def test_the_task_goes_on_as_if_it_had_not_been_cancelled() -> None:
         return task.cancelling()
 
     assert asyncio.run(goes_on()) == 0
+
+
+def test_a_stay_that_was_watched_leaves_nothing_to_the_collector() -> None:
+    stays = list[weakref.ref[Stay]]()
+
+    async def stay() -> None:
+        with Stay(_silence, monotonic() + LONG) as stay:
+            stays.append(weakref.ref(stay))
+            stay.body_has_come()
+            await asyncio.sleep(3 * PATIENCE_SECONDS)
+
+    gc.disable()
+    try:
+        asyncio.run(stay())
+        assert stays[0]() is None
+    finally:
+        gc.enable()
