@@ -4,7 +4,7 @@
 `protocols/grpc_refusals.py` answers of gRPC.
 
 ServiceError
-    status 4xx   the caller's fault
+    status 4xx   the caller's fault; what a key does not let it do is in `key_errors.py`
     status 503   nobody's fault; try again
     status 504   nobody's fault; the time ran out
     status 500   the artifact's or the service's fault
@@ -160,46 +160,6 @@ class ClientGoneError(ServiceError):
 
     status = HTTPStatus.BAD_REQUEST
     code = "client_gone"
-
-
-class MissingKeyError(ServiceError):
-    """A key is needed, and there is none."""
-
-    status = HTTPStatus.UNAUTHORIZED
-    code = "missing_key"
-    challenge = 'Bearer realm="seqrisk"'
-
-
-class WrongKeyError(ServiceError):
-    """The key is not in the file of keys, or no longer."""
-
-    status = HTTPStatus.UNAUTHORIZED
-    code = "wrong_key"
-    challenge = 'Bearer realm="seqrisk", error="invalid_token"'
-
-
-class ForbiddenError(ServiceError):
-    """The key is right, and may do something else."""
-
-    status = HTTPStatus.FORBIDDEN
-    code = "forbidden"
-    challenge = 'Bearer realm="seqrisk", error="insufficient_scope"'
-
-
-class RateLimitedError(ServiceError):
-    """The key's sequences came faster than its rate; each error says when there will be room."""
-
-    status = HTTPStatus.TOO_MANY_REQUESTS
-    code = "rate_limited"
-    retry_after_seconds = 1
-
-
-class ConcurrencyLimitedError(ServiceError):
-    """As many requests of the key are being answered as may be."""
-
-    status = HTTPStatus.TOO_MANY_REQUESTS
-    code = "concurrency_limited"
-    retry_after_seconds = 1
 
 
 class UnknownPathError(ServiceError):

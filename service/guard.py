@@ -13,7 +13,7 @@ from typing import Protocol
 from prometheus_client import Counter
 from starlette.types import Scope
 
-from service.errors import (
+from service.key_errors import (
     ConcurrencyLimitedError,
     ForbiddenError,
     MissingKeyError,

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from contextvars import ContextVar
 from time import monotonic
 
-from service.errors import ConcurrencyLimitedError, RateLimitedError
+from service.key_errors import ConcurrencyLimitedError, RateLimitedError
 
 
 class Allowance:

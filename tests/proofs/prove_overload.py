@@ -42,6 +42,7 @@ class Seen:
         num_lost: Requests that got no answer.
         num_held_back: Requests that had no free connection to leave on.
         num_in_time: Answers with 200 that came before the load ended.
+        late: How much later than planned the client itself came to send, in seconds: part of every latency.
     """
 
     seconds: float = 0.0
@@ -51,6 +52,7 @@ class Seen:
     num_lost: int = 0
     num_held_back: int = 0
     num_in_time: int = 0
+    late: list[float] = field(default_factory=list)
 
     @property
     def num_requests(self) -> int:
@@ -89,15 +91,31 @@ def prove(repository: Path, *, seconds: float, sequences_a_body: int, **settings
     manifest = published.open(published.names()[0]).manifest
     bodies = traffic.bodies(manifest, num_bodies=200, sequences_a_body=sequences_a_body)
     with ready(repository, request_timeout_seconds=DEADLINE_SECONDS, **settings) as service:
-        peak, seen, recovery_seconds = uvloop.run(_load(service.url, bodies, seconds))
+        peaks, seen, recovery_seconds = uvloop.run(_load(service.url, bodies, seconds))
+    # A machine that others share is not as quick at the end as it was in the beginning.
+    peak = sum(peaks) / len(peaks)
     accepted, rejected = np.array(seen.accepted) * 1e3, np.array(seen.rejected or [0.0]) * 1e3
     offered = seen.num_requests / seen.seconds
     p99 = float(np.percentile(accepted, 99))
     reject_p50, reject_p99 = np.percentile(rejected, [50, 99])
+    late_p50, late_p99 = np.percentile(np.array(seen.late) * 1e3, [50, 99])
+    before, after = peaks
     return [
-        Row("offered over peak", f"{offered:,.0f}/s over {peak:,.0f}/s", offered / peak, _LEAST_LOAD, is_least=True),
+        Row(
+            "offered over peak before",
+            f"{offered:,.0f}/s over {before:,.0f}/s",
+            offered / before,
+            _LEAST_LOAD,
+            is_least=True,
+        ),
         Row("requests refused", f"{len(seen.rejected):,}", len(seen.rejected), 1, is_least=True),
-        Row("goodput over peak", f"{seen.goodput:,.0f}/s over {peak:,.0f}/s", seen.goodput / peak, 0.9, is_least=True),
+        Row(
+            "goodput over peak",
+            f"{seen.goodput:,.0f}/s over {peak:,.0f}/s: {before:,.0f}/s before, {after:,.0f}/s after",
+            seen.goodput / peak,
+            0.9,
+            is_least=True,
+        ),
         must_be_below(
             "p99 of accepted over the deadline",
             p99 / 1e3 / DEADLINE_SECONDS,
@@ -116,15 +134,18 @@ def prove(repository: Path, *, seconds: float, sequences_a_body: int, **settings
         ),
         must_be_below("time to recover, s", recovery_seconds, RECOVERY_SECONDS, measured="first answer as when idle"),
         Row("requests the client held back", f"{seen.num_held_back:,}", seen.num_held_back, None, is_least=False),
+        Row("p99 of the client's own delay, ms", f"p50 {late_p50:.1f}", float(late_p99), None, is_least=False),
     ]
 
 
-async def _load(url: str, bodies: list[bytes], seconds: float) -> tuple[float, Seen, float]:
+async def _load(url: str, bodies: list[bytes], seconds: float) -> tuple[tuple[float, float], Seen, float]:
     await _closed_loop(url, bodies, 1.0)
     idle_seconds = await _alone(url, bodies[0])
-    peak = await _closed_loop(url, bodies, min(seconds, 10.0))
-    seen, recovering = await _open_loop(url, bodies, 3 * peak, seconds, 5 * idle_seconds)
-    return peak, seen, await recovering
+    before = await _closed_loop(url, bodies, min(seconds, 10.0))
+    seen, recovering = await _open_loop(url, bodies, 3 * before, seconds, 5 * idle_seconds)
+    recovery_seconds = await recovering
+    after = await _closed_loop(url, bodies, min(seconds, 10.0))
+    return (before, after), seen, recovery_seconds
 
 
 async def _closed_loop(url: str, bodies: list[bytes], seconds: float) -> float:
@@ -177,7 +198,9 @@ async def _open_loop(
             under_way.add(task)
             task.add_done_callback(under_way.discard)
         num_begun = num_due
+        slept_at = perf_counter()
         await asyncio.sleep(_TICK_SECONDS)
+        seen.late.append(perf_counter() - slept_at - _TICK_SECONDS)
     recovering = asyncio.create_task(_recovery(url, bodies[0], recovered_seconds))
     await asyncio.gather(*under_way)
     for connection in idle:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from service import errors
 from service.errors import Fault, OverloadedError, ServiceError, WrongElementError
+from service.key_errors import ForbiddenError, MissingKeyError, WrongKeyError
 
 OPERATORS_PAGE = Path(errors.__file__).parent / "README.md"
 
@@ -27,6 +28,14 @@ def test_only_the_service_and_the_model_are_at_fault_in_a_500() -> None:
 def test_an_answer_says_when_to_try_again_exactly_if_trying_again_helps() -> None:
     assert {error.status for error in _classes() if error.retry_after_seconds is not None} == {429, 503}
     assert all(error.retry_after_seconds is not None for error in _classes() if error.status in {429, 503})
+
+
+def test_a_key_is_asked_for_exactly_where_another_key_helps() -> None:
+    assert {error for error in _classes() if error.challenge is not None} == {
+        ForbiddenError,
+        MissingKeyError,
+        WrongKeyError,
+    }
 
 
 def test_the_operators_page_lists_every_code_with_its_status() -> None:

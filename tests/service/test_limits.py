@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.errors import ConcurrencyLimitedError, RateLimitedError
+from service.key_errors import ConcurrencyLimitedError, RateLimitedError
 from service.limits import ALLOWANCE, Allowance, charge
 
 

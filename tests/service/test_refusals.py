@@ -3,7 +3,8 @@ import json
 import pytest
 from starlette.routing import Route
 
-from service.errors import Fault, InvalidRequestError, MissingKeyError, OverloadedError, SlowBodyError
+from service.errors import Fault, InvalidRequestError, OverloadedError, SlowBodyError
+from service.key_errors import MissingKeyError
 from service.metrics import Metrics
 from service.refusals import OTHER_ROUTE, Refusals, route_template
 

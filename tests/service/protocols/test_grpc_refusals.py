@@ -4,7 +4,8 @@ from http import HTTPStatus
 import grpc
 import pytest
 
-from service.errors import ConcurrencyLimitedError, MissingKeyError, ModelFaultError, ServiceError
+from service.errors import ModelFaultError, ServiceError
+from service.key_errors import ConcurrencyLimitedError, MissingKeyError
 from service.protocols.grpc_refusals import refuse
 
 
