@@ -13,7 +13,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from models.sequences import UNKNOWN_ID, EncodedBatch
+from models.sequences import EncodedBatch
 from service.buckets import Buckets
 
 Rows = NDArray[np.intp]
@@ -85,43 +85,36 @@ class Call:
     batch: int
     time: int
 
+    @property
+    def num_events(self) -> int:
+        """Events the model is given, padding not counted."""
+        return sum(int(request.batch.events_used[rows].sum()) for request, rows in self.pieces.items())
+
     def arrays(self) -> tuple[NDArray[Any], ...]:
         """Event ids int32 and elapsed minutes float32, both (batch, time), and the model's further inputs, if any.
 
         A row nobody asked for is one unknown event just now: a model never meets a sequence without events.
         """
-        event_ids = np.zeros((self.batch, self.time), np.int32)
-        elapsed_minutes = np.zeros((self.batch, self.time), np.float32)
-        start = 0
-        for request, rows in self.pieces.items():
-            stop = start + len(rows)
-            # The request may be padded to less than this call, or to more for the sake of its longer rows.
-            width = min(self.time, request.batch.event_ids.shape[1])
-            event_ids[start:stop, :width] = request.batch.event_ids.take(rows, axis=0)[:, :width]
-            elapsed_minutes[start:stop, :width] = request.batch.elapsed_minutes.take(rows, axis=0)[:, :width]
-            start = stop
-        event_ids[start:, 0] = UNKNOWN_ID
         # A request without rows is in no call, and one model scores them all.
-        further = next(iter(self.pieces)).batch.further
-        if not further:
-            return event_ids, elapsed_minutes
-        return event_ids, elapsed_minutes, *(self._of_input(name, array) for name, array in further.items())
+        first = next(iter(self.pieces)).batch
+        return tuple(self._of_input(name, array, int(name == "event_ids")) for name, array in first.tensors.items())
 
-    def _of_input(self, name: str, of_first: NDArray[Any]) -> NDArray[Any]:
-        """A further input of all rows, (batch, time) or (batch,), 0 in a row nobody asked for."""
+    def _of_input(self, name: str, of_first: NDArray[Any], unasked: int) -> NDArray[Any]:
+        """An input of all rows, (batch, time) or (batch,); a row nobody asked for begins with `unasked`, else 0.
+
+        Rows are joined as bytes. NumPy would let go of the interpreter for each piece and wait to get it back as often,
+        which takes several times as long as the work itself.
+        """
         shape = (self.batch, self.time) if of_first.ndim == 2 else (self.batch,)
-        array = np.zeros(shape, of_first.dtype)
-        start = 0
+        row_bytes = of_first.itemsize * (self.time if of_first.ndim == 2 else 1)
+        parts: list[bytes | bytearray | memoryview] = []
         for request, rows in self.pieces.items():
-            stop = start + len(rows)
-            of_request = request.batch.further[name].take(rows, axis=0)
-            if of_first.ndim == 2:
-                width = min(self.time, of_request.shape[1])
-                array[start:stop, :width] = of_request[:, :width]
-            else:
-                array[start:stop] = of_request
-            start = stop
-        return array
+            parts += _rows_of(request.batch.tensors[name], rows, row_bytes)
+        empty = bytearray(row_bytes)
+        if unasked:
+            empty[: of_first.itemsize] = of_first.dtype.type(unasked).tobytes()
+        parts.append(empty * (self.batch - self.num_rows))
+        return np.frombuffer(bytearray().join(parts), of_first.dtype).reshape(shape)
 
     def deliver(self, risk: NDArray[np.float32], auxiliary_risk: NDArray[np.float32]) -> dict[Request, Exception]:
         """Give each request its part of the model's answer.
@@ -165,6 +158,21 @@ class Call:
     def is_over(self, now: float) -> bool:
         """Whether nobody waits for any of its scores any more."""
         return all(request.is_over(now) for request in self.pieces)
+
+
+def _rows_of(array: NDArray[Any], rows: Rows, row_bytes: int) -> list[bytes | bytearray | memoryview]:
+    """The first `row_bytes` of each of `rows`, with zeros behind those that are shorter."""
+    of_row = array.nbytes // len(array)
+    if of_row == row_bytes and len(rows) == len(array) and (rows[1:] > rows[:-1]).all():
+        return [array.data]
+    cells = array.data.cast("B")
+    kept, padding = min(of_row, row_bytes), bytes(max(0, row_bytes - of_row))
+    parts: list[bytes | bytearray | memoryview] = []
+    for start in (rows * of_row).tolist():
+        parts.append(cells[start : start + kept])
+        if padding:
+            parts.append(padding)
+    return parts
 
 
 @dataclass(frozen=True, slots=True)

@@ -85,10 +85,18 @@ class LiveModel:
         further: Sequence[FurtherValues] = (),
     ) -> EncodedBatch:
         """Histories as this version takes them; without `further`, its further inputs are at their defaults."""
-        batch = encode(event_types, elapsed_minutes, self.vocabulary, self.manifest.max_events)
+        batch = encode(
+            event_types, elapsed_minutes, self.vocabulary, self.manifest.max_events, time=self._time(event_types)
+        )
         if not self.further.declared:
             return batch
         return self.further.complete(batch, further or [{}] * len(event_types))
+
+    def _time(self, event_types: Sequence[Sequence[EventType]]) -> int | None:
+        """What they are padded to: as calls are, which then need not pad them; a single one is too small to matter."""
+        if len(event_types) == 1:
+            return None
+        return self._buckets.time_for(min(max(map(len, event_types)), self.manifest.max_events))
 
     async def score(self, batch: EncodedBatch, deadline: float | None) -> Scores:
         """Score encoded histories; arguments and errors are those of `Batcher.score`."""
