@@ -22,6 +22,13 @@ _MICROSECONDS_PER_MINUTE = 60_000_000
 EventType = str | int
 
 
+class _Ids(dict[EventType, int]):
+    """Ids by event type; whatever has none is the unknown event."""
+
+    def __missing__(self, event_type: EventType) -> int:
+        return UNKNOWN_ID
+
+
 class Vocabulary:
     """Event types and their ids: 0 is padding, 1 the unknown event, 2… the given types in order.
 
@@ -33,7 +40,7 @@ class Vocabulary:
 
     def __init__(self, event_types: Iterable[str]) -> None:
         self.event_types = tuple(event_types)
-        self._ids: dict[EventType, int] = {}
+        self._ids = _Ids()
         for event_id, event_type in enumerate(self.event_types, start=FIRST_EVENT_TYPE_ID):
             self._ids[event_type] = event_id
             if event_type.removeprefix("-").isdecimal() and str(int(event_type)) == event_type:
@@ -46,8 +53,7 @@ class Vocabulary:
 
     def ids(self, event_types: Iterable[EventType]) -> list[int]:
         """Ids of `event_types` in order; a type outside the vocabulary is `UNKNOWN_ID`."""
-        get = self._ids.get
-        return [get(event_type, UNKNOWN_ID) for event_type in event_types]
+        return list(map(self._ids.__getitem__, event_types))
 
 
 @dataclass(frozen=True, slots=True)
