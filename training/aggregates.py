@@ -15,6 +15,7 @@ from training.network_config import Aggregate
 
 # 2^14 events, more than serving.max_events may be.
 _MOST_DOUBLINGS = 14
+_LARGEST_LOGARITHM = 15.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,25 +51,37 @@ class RunningAggregates(keras.layers.Layer):
         mean_gap     log(1 + (d_2 + … + d_n) / (n - 1)), 0 at the first event
         since_last   log(1 + a_n), at the end alone
 
+    With P pieces, each x of these but counts is told again as P numbers, min(max(x P / 15 - p, 0), 1), p = 0 … P - 1
+    (piecewise linear: Gorishniy et al. 2022, arXiv 2203.05556, §3.1, here with equal steps up to e^15 minutes, six
+    years): a layer above can then learn a threshold, such as a deadline, which of x alone it hardly does.
+
     Args:
         aggregates: Which, in the order of the output.
         vocabulary_size: Ids in use, padding and unknown included.
         is_per_event: One row an event rather than one a sequence; `since_last` has none.
+        num_pieces: P; 0 is none.
         options: As of every Keras layer.
     """
 
     def __init__(
-        self, aggregates: Sequence[Aggregate], vocabulary_size: int, is_per_event: bool, **options: object
+        self,
+        aggregates: Sequence[Aggregate],
+        vocabulary_size: int,
+        is_per_event: bool,
+        num_pieces: int = 0,
+        **options: object,
     ) -> None:
         super().__init__(**options)
         self.aggregates = tuple(aggregates)
         self.vocabulary_size = vocabulary_size
         self.is_per_event = is_per_event
+        self.num_pieces = num_pieces
 
     @property
     def width(self) -> int:
         """Numbers of one row."""
-        return sum(self.vocabulary_size - 1 if name == "counts" else 1 for name in self.aggregates)
+        of_amount = 1 + self.num_pieces
+        return sum(self.vocabulary_size - 1 if name == "counts" else of_amount for name in self.aggregates)
 
     def call(
         self,
@@ -131,7 +144,17 @@ class RunningAggregates(keras.layers.Layer):
             "mean_gap": totals.since_start / ops.maximum(totals.length - 1, 1.0),
             "since_last": totals.since_last,
         }
-        return ops.log1p(ops.concatenate([values[name] for name in self.aggregates], -1))
+        row = ops.log1p(ops.concatenate([values[name] for name in self.aggregates], -1))
+        if not self.num_pieces:
+            return row
+        amounts = ops.concatenate([values[name] for name in self.aggregates if name != "counts"], -1)
+        return ops.concatenate([row, self._pieces(amounts)], -1)
+
+    def _pieces(self, amounts: keras.KerasTensor) -> keras.KerasTensor:
+        """Pieces of logarithms, (…, amounts * pieces), of amounts, (…, amounts)."""
+        passed = ops.log1p(amounts)[..., None] * (self.num_pieces / _LARGEST_LOGARITHM)
+        pieces = ops.clip(passed - ops.arange(self.num_pieces, dtype="float32"), 0.0, 1.0)
+        return ops.reshape(pieces, (*ops.shape(amounts)[:-1], amounts.shape[-1] * self.num_pieces))
 
     def compute_output_shape(
         self, event_ids_shape: tuple[int | None, ...], *others: tuple[int | None, ...], **named: object
@@ -146,6 +169,7 @@ class RunningAggregates(keras.layers.Layer):
             "aggregates": self.aggregates,
             "vocabulary_size": self.vocabulary_size,
             "is_per_event": self.is_per_event,
+            "num_pieces": self.num_pieces,
         }
 
 

@@ -95,7 +95,9 @@ def _build_member(
     for_head = None
     if config.aggregates:
         is_running = is_per_event or config.aggregates_into == "input"
-        aggregate = RunningAggregates(config.aggregates, vocabulary_size, is_running, name="aggregates")
+        aggregate = RunningAggregates(
+            config.aggregates, vocabulary_size, is_running, config.aggregate_pieces, name="aggregates"
+        )
         aggregates = aggregate(seen_ids, gaps, elapsed_minutes, mask)
         if config.aggregates_into == "input":
             parts.append(aggregates)

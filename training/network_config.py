@@ -28,6 +28,9 @@ class NetworkConfig(BaseModel):
     event_dropout: Rate = Field(0.0, description="Share of whole embedded events dropped.")
     feature_dropout: Rate = Field(0.0, description="Share of embedding columns dropped, each from all of a sequence.")
     aggregates: tuple[Aggregate, ...] = Field((), description="What is counted and measured from the first event on.")
+    aggregate_pieces: int = Field(
+        0, ge=0, le=256, description="Linear pieces that each of them but counts is told in, too; 0 is none."
+    )
     aggregates_into: Literal["head", "input"] = Field("head", description="What the aggregates are concatenated to.")
     convolution_width: int = Field(0, ge=0, le=64, description="Events a causal convolution sees; 0 is none.")
     convolution_filters: int = Field(16, ge=1, le=4096, description="Numbers it makes of them.")
@@ -78,6 +81,11 @@ class NetworkConfig(BaseModel):
 
 _NEEDS: tuple[tuple[str, str, Callable[[NetworkConfig], bool]], ...] = (
     ("aggregates_into", "aggregates", lambda network: bool(network.aggregates)),
+    (
+        "aggregate_pieces",
+        "aggregates other than counts, which are few",
+        lambda network: bool(set(network.aggregates) - {"counts"}),
+    ),
     ("convolution_filters", "a convolution_width of at least 1", lambda network: network.convolution_width > 0),
     (
         "decay_of",

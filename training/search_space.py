@@ -99,6 +99,7 @@ SPACE: Space = {
     "decay": _words("none", "exponential", "hyperbolic", "power", "input_dependent", "t_lstm"),
     "decay_of": _words("c", "c_and_h"),
     "aggregates": Choice("network", {"none": (), "moments": _MOMENTS, "all": ("counts", *_MOMENTS)}),
+    "aggregate_pieces": Range("network", 0, 60),
     "aggregates_into": _words("head", "input"),
     "convolution_width": Range("network", 0, 4),
     "convolution_filters": Range("network", 8, 64, is_logarithmic=True),

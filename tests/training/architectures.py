@@ -24,6 +24,8 @@ _CHANGES: dict[str, dict[str, object]] = {
     "aggregates_head": {"aggregates": EVERY_AGGREGATE},
     "since_last": {"aggregates": ("length", "since_last")},
     "aggregates_input": {"aggregates": EVERY_AGGREGATE, "aggregates_into": "input"},
+    "pieces_head": {"aggregates": (*EVERY_AGGREGATE, "since_last"), "aggregate_pieces": 4},
+    "pieces_input": {"aggregates": ("since_start", "counts"), "aggregate_pieces": 30, "aggregates_into": "input"},
     "stacked": {"lstm_layers": 2},
     "projection": {"feedback": "projection", "feedback_width": 2},
     "attention": {"feedback": "attention", "feedback_width": 2, "feedback_memory": 2},

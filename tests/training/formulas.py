@@ -35,13 +35,13 @@ def logits(
         if further is not None:
             parts.append(further[k])
         if config.aggregates_into == "input":
-            parts.append(aggregates(config.aggregates, event_ids[: k + 1], gaps[: k + 1], 0.0, num_ids))
+            parts.append(aggregates(config, event_ids[: k + 1], gaps[: k + 1], 0.0, num_ids))
         rows.append(np.concatenate(parts))
     if config.convolution_width:
         rows = convolution(rows, weights["convolution/kernel"], weights["convolution/bias"])
     for layer in range(1, config.lstm_layers + 1):
         rows = recurrent_layer(config, weights, "lstm" if layer == 1 else f"lstm_{layer}", rows, gaps)
-    last = aggregates(config.aggregates, event_ids, gaps, float(elapsed_minutes[-1]), num_ids)
+    last = aggregates(config, event_ids, gaps, float(elapsed_minutes[-1]), num_ids)
     return heads(config, weights, rows[-1], last if config.aggregates_into == "head" else np.zeros(0))
 
 
@@ -56,24 +56,27 @@ def times(time: str, elapsed: float, gap: float) -> list[float]:
 
 
 def aggregates(
-    names: Sequence[str], event_ids: Sequence[int], gaps: Sequence[float], since_last: float, num_ids: int
+    config: NetworkConfig, event_ids: Sequence[int], gaps: Sequence[float], since_last: float, num_ids: int
 ) -> Vector:
     values: list[float] = []
-    for name in names:
+    pieces: list[float] = []
+    for name in config.aggregates:
         if name == "counts":
-            values += [list(event_ids).count(event_id) for event_id in range(1, num_ids)]
-        else:
-            values.append(
-                {
-                    "length": len(event_ids),
-                    "since_start": sum(gaps),
-                    "last_gap": gaps[-1],
-                    "largest_gap": max(gaps),
-                    "mean_gap": sum(gaps[1:]) / (len(gaps) - 1) if len(gaps) > 1 else 0.0,
-                    "since_last": since_last,
-                }[name]
-            )
-    return np.log(1 + np.array(values, float))
+            values += [float(np.log(1 + list(event_ids).count(event_id))) for event_id in range(1, num_ids)]
+            continue
+        amount = {
+            "length": len(event_ids),
+            "since_start": sum(gaps),
+            "last_gap": gaps[-1],
+            "largest_gap": max(gaps),
+            "mean_gap": sum(gaps[1:]) / (len(gaps) - 1) if len(gaps) > 1 else 0.0,
+            "since_last": since_last,
+        }[name]
+        values.append(float(np.log(1 + amount)))
+        step = 15 / config.aggregate_pieces if config.aggregate_pieces else 1.0
+        # Empty below its beginning, full above its end.
+        pieces += [min(max((values[-1] - piece * step) / step, 0.0), 1.0) for piece in range(config.aggregate_pieces)]
+    return np.array(values + pieces, float)
 
 
 def convolution(rows: list[Vector], kernel: Vector, bias: Vector) -> list[Vector]:
