@@ -85,6 +85,11 @@ class Call:
     batch: int
     time: int
 
+    @property
+    def num_events(self) -> int:
+        """Events of its rows."""
+        return sum(int(request.batch.events_used[rows].sum()) for request, rows in self.pieces.items())
+
     def arrays(self) -> tuple[NDArray[Any], ...]:
         """Event ids int32 and elapsed minutes float32, both (batch, time), and the model's further inputs, if any.
 
