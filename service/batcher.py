@@ -10,6 +10,7 @@ import asyncio
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from queue import SimpleQueue
 from time import monotonic
 
@@ -43,7 +44,14 @@ class Scores:
     auxiliary_risk: NDArray[np.float32]
 
 
+_Settled = tuple[asyncio.AbstractEventLoop, list[Request], BatchReport]
+
+
 def _ignore(_: BatchReport) -> None:
+    pass
+
+
+def _do_nothing() -> None:
     pass
 
 
@@ -215,13 +223,26 @@ class Batcher:
         """A slot's life, in its thread."""
         # Whoever waits for a refusal need not wait for the model.
         be_nice(SLOT_NICENESS)
+        untold: list[_Settled] = []
+        tell = partial(self._tell, untold)
         while (ending := self._wake_ups.get()) is None:
             while (call := self._take()) is not None:
                 loop = next(iter(call.pieces)).answer.get_loop()
-                self._make(call, lambda *settled, loop=loop: loop.call_soon_threadsafe(self._settle, *settled))
+                self._make(call, lambda *settled, loop=loop: untold.append((loop, *settled)), tell)
                 with self._lock:
                     self._num_free += 1
+            tell()
         ending.get_loop().call_soon_threadsafe(ending.set_result, None)
+
+    def _tell(self, untold: list[_Settled]) -> None:
+        """Tell event loops what a slot has settled.
+
+        Told, a loop takes the interpreter and reads a body, for which a slot that is about to make its next call would
+        have to wait. So it tells them when that is about to run, and needs the interpreter no more.
+        """
+        for loop, requests, report in untold:
+            loop.call_soon_threadsafe(self._settle, requests, report)
+        untold.clear()
 
     def _take(self) -> Call | None:
         with self._lock:
@@ -232,8 +253,13 @@ class Batcher:
                 self._num_free -= 1
             return call
 
-    def _make(self, call: Call, settle: Callable[[list[Request], BatchReport], object]) -> None:
-        """Call the model and `settle` who is answered.
+    def _make(
+        self,
+        call: Call,
+        settle: Callable[[list[Request], BatchReport], object],
+        begin: Callable[[], None] = _do_nothing,
+    ) -> None:
+        """Call the model, having said by `begin` that it is about to run, and `settle` who is answered.
 
         Where it fails for several requests, it is called for each alone: only the guilty one fails.
         """
@@ -243,6 +269,7 @@ class Batcher:
         try:
             arrays = call.arrays()
             num_events = call.num_events
+            begin()
             faults = call.deliver(*self._run(*arrays))
         except Exception as fault:
             is_failed = True
@@ -263,7 +290,7 @@ class Batcher:
         if is_retried:
             for alone in call.alone(self._buckets):
                 if not alone.is_over(monotonic()):
-                    self._make(alone, settle)
+                    self._make(alone, settle, begin)
 
     def _book(self, call: Call, faults: dict[Request, Exception]) -> list[Request]:
         """Count the rows of a call as scored and return the requests that can be answered."""

@@ -18,6 +18,7 @@ from service.broken_rule import BrokenRuleError
 from service.errors import Fault, InvalidRequestError, MalformedJsonError
 from service.faults import Faults, structural_faults, unknown_field
 from service.histories import Rules, read_history
+from service.joined_histories import FEWEST_SEQUENCES, JoinedHistories
 from service.schemas import SCORE_REQUEST, SEQUENCE, ScoreRequest, SequenceBody
 
 _FIELDS = ScoreRequest.__annotations__.keys()
@@ -59,7 +60,7 @@ def read_score_request(body: bytes, rules: Rules, max_sequences: int, now: datet
         InvalidRequestError: It is, but breaks the schema or a rule; every sequence at fault is named.
     """
     faults = Faults()
-    request, sequences = _parse(body, faults)
+    request, salvaged = _parse(body, faults)
     if not request.keys() <= _FIELDS:
         field, told = unknown_field(request, _FIELDS)
         faults.add(Fault(field, told()))
@@ -68,7 +69,19 @@ def read_score_request(body: bytes, rules: Rules, max_sequences: int, now: datet
         message = f"Expected at most {max_sequences} sequences. Received: {num_sequences}. Split them into requests."
         faults.add(Fault("/sequences", message))
         faults.raise_if_any()
+    if salvaged is None and num_sequences >= FEWEST_SEQUENCES and not rules.further:
+        joined = JoinedHistories.of(request["sequences"], rules)
+        if joined is not None:
+            faults.raise_if_any()
+            ids = [sequence.get("id") for sequence in request["sequences"]]
+            return Histories(request.get("model"), ids, joined.event_types, joined.elapsed_minutes)
+    return _one_by_one(request, enumerate(request["sequences"]) if salvaged is None else salvaged, rules, now, faults)
 
+
+def _one_by_one(
+    request: ScoreRequest, sequences: Iterable[tuple[int, SequenceBody]], rules: Rules, now: datetime, faults: Faults
+) -> Histories:
+    """Check each sequence by itself, and refuse the request if one of them is at fault."""
     ids: list[str | None] = []
     event_types: list[list[EventType]] = []
     elapsed_minutes: list[list[float]] = []
@@ -91,13 +104,12 @@ def read_score_request(body: bytes, rules: Rules, max_sequences: int, now: datet
     return Histories(request.get("model"), ids, event_types, elapsed_minutes, tuple(further))
 
 
-def _parse(body: bytes, faults: Faults) -> tuple[ScoreRequest, Iterable[tuple[int, SequenceBody]]]:
-    """The request, and those of its sequences that satisfy the schema, by position."""
+def _parse(body: bytes, faults: Faults) -> tuple[ScoreRequest, Iterable[tuple[int, SequenceBody]] | None]:
+    """The request, and those of its sequences that satisfy the schema, by position; None if all of it does."""
     try:
-        request = SCORE_REQUEST.validate_json(body)
+        return SCORE_REQUEST.validate_json(body), None
     except ValidationError as error:
         return _salvage(body, error, faults)
-    return request, enumerate(request["sequences"])
 
 
 def _salvage(

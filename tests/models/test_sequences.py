@@ -6,7 +6,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.sequences import PADDING_ID, UNKNOWN_ID, EncodedBatch, EventType, Vocabulary, elapsed_minutes, encode
+from models.sequences import (
+    PADDING_ID,
+    UNKNOWN_ID,
+    EncodedBatch,
+    EventType,
+    JoinedMinutes,
+    Vocabulary,
+    elapsed_minutes,
+    encode,
+)
 
 VOCABULARY = Vocabulary(("login", "pay", "7"))
 
@@ -27,6 +36,28 @@ def test_an_integer_event_type_is_its_decimal_text() -> None:
 
 def test_text_that_only_resembles_an_integer_is_only_text() -> None:
     assert Vocabulary(("٧", "--1", "-")).ids(["٧", 7, "--1", "-"]) == [2, UNKNOWN_ID, 3, 4]  # noqa: RUF001
+
+
+def test_ids_in_an_array_are_those_in_a_list() -> None:
+    event_types: list[EventType] = ["login", "pay", 7, "7", "refund", 8]
+
+    assert VOCABULARY.id_array(event_types).tolist() == VOCABULARY.ids(event_types)
+    assert VOCABULARY.id_array(event_types).dtype == np.int32
+    assert len(VOCABULARY.id_array([])) == 0
+
+
+def test_joined_minutes_are_taken_apart_again() -> None:
+    joined = JoinedMinutes(np.array([5.5, 0, 7, 1, 0]), np.array([2, 1, 2]))
+
+    assert list(joined) == [[5.5, 0], [7], [1, 0]]
+    assert joined[-1] == [1, 0]
+    assert joined[1:] == [[7], [1, 0]]
+
+
+def test_minutes_that_are_not_those_of_the_events_are_refused() -> None:
+    for minutes in ([[1, 0], [0, 0]], [[1, 0], []]):
+        with pytest.raises(ValueError, match="assign"):
+            encode([["login", "pay"], ["pay"]], minutes, VOCABULARY, max_events=5)
 
 
 def test_histories_are_padded_on_the_right() -> None:
