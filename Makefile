@@ -29,9 +29,8 @@ serve: $(VENV)/service ## Serve the default model on 127.0.0.1:8080 (SEQRISK_POR
 test: $(VENV)/development ## Run the whole test suite.
 	$(PYTHON) -m pytest $(SIDE_BY_SIDE)
 
-# The sample is there to be tried: its network is published whatever the verdict, which the run prints and the model keeps.
 train: $(VENV)/development ## Train on CONFIG (the embedded sample) and publish the next version.
-	$(PYTHON) -m training train $(CONFIG) $(if $(filter training/sample/%,$(CONFIG)),--publish-worse)
+	$(PYTHON) -m training train $(CONFIG)
 
 tune: $(VENV)/development ## Search options for CONFIG and write the best to another TOML; run it again to go on.
 	$(PYTHON) -m training tune $(CONFIG)

@@ -38,16 +38,16 @@ _SCORES: JsonValue = {
     "scores": [
         {
             "id": "INC0000468",
-            "risk": 0.40908086,
-            "auxiliary_risk": 0.57100511,
+            "risk": 0.38252646,
+            "auxiliary_risk": 0.52535129,
             "events_used": 3,
             "events_truncated": 0,
             "unknown_events": 0,
         },
         {
             "id": None,
-            "risk": 0.46628496,
-            "auxiliary_risk": 0.6859712,
+            "risk": 0.39428926,
+            "auxiliary_risk": 0.54726934,
             "events_used": 2,
             "events_truncated": 0,
             "unknown_events": 0,
