@@ -1,31 +1,16 @@
-import os
-import subprocess
-import sys
 import threading
 import timeit
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
 import tensorflow as tf
-from numpy.typing import NDArray
 
 from models.further_inputs import FurtherInput
-from models.sequences import FIRST_EVENT_TYPE_ID, UNKNOWN_ID
 from service.buckets import Buckets
-from service.engine import DeviceError, Engine, GraphError, Programs, SignatureError, UnknownBucketError
-
-BUCKETS = Buckets(times=(4, 8), batches=(1, 3, 16))
-LARGEST_ID = FIRST_EVENT_TYPE_ID + 3
-
-Arrays = tuple[NDArray[np.int32], NDArray[np.float32]]
-
-
-@pytest.fixture(scope="module")
-def artifact(repository: Path) -> Path:
-    return repository / "tiny" / "1"
+from service.engine import Engine, SignatureError, UnknownBucketError
+from tests.service.engine.engines import BUCKETS, build, histories
 
 
 @pytest.fixture(scope="module")
@@ -39,20 +24,6 @@ def engine(artifact: Path, traces: list[None]) -> Engine:
     engine = build(artifact, on_compile=lambda: traces.append(None))
     engine.warm_up(lambda _: None)
     return engine
-
-
-def build(directory: Path, on_compile: Callable[[], None] = lambda: None) -> Engine:
-    return Engine(directory, device="cpu", buckets=BUCKETS, slots=2, on_compile=on_compile)
-
-
-def histories(batch: int, time: int, *, longest: int, seed: int) -> Arrays:
-    """Random histories of 1 to `longest` events, right-padded; what stands in padded minutes is arbitrary."""
-    random = np.random.default_rng(seed)
-    lengths = random.integers(1, longest + 1, batch)
-    is_event = np.arange(time) < lengths[:, None]
-    event_ids = np.where(is_event, random.integers(UNKNOWN_ID, LARGEST_ID + 1, (batch, time)), 0)
-    elapsed_minutes = -np.sort(-random.exponential(1_000, (batch, time)), axis=1)
-    return event_ids.astype(np.int32), elapsed_minutes.astype(np.float32)
 
 
 @pytest.mark.parametrize(("batch", "time"), BUCKETS.shapes)
@@ -166,12 +137,6 @@ def test_what_the_progress_report_raises_ends_the_warm_up(artifact: Path) -> Non
     assert num_compiled < len(BUCKETS)
 
 
-@pytest.mark.skipif(bool(tf.config.list_physical_devices("GPU")), reason="needs a machine without a GPU")
-def test_a_gpu_that_is_not_there_is_an_error_that_names_the_setting(artifact: Path) -> None:
-    with pytest.raises(DeviceError, match=r"SEQRISK_DEVICE: Expected a GPU .* Received: none"):
-        Engine(artifact, device="gpu", buckets=BUCKETS, slots=1, on_compile=lambda: None)
-
-
 def test_knows_how_many_rows_a_call_scores_quickly_and_keeps_to_it(
     artifact: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -183,129 +148,6 @@ def test_knows_how_many_rows_a_call_scores_quickly_and_keeps_to_it(
 
     monkeypatch.setattr(timeit, "repeat", lambda *_, **__: [100.0])
     assert engine.quick_rows(seconds=60) == [BUCKETS.max_batch] * len(BUCKETS.times), "slower beside traffic"
-
-
-def save(directory: Path, signatures: dict[str, tf.types.experimental.PolymorphicFunction]) -> Path:
-    module = tf.Module()
-    module.functions = list(signatures.values())
-    tf.saved_model.save(module, str(directory), signatures=signatures)
-    return directory
-
-
-@tf.function(input_signature=[tf.TensorSpec((None, None), tf.float32, "amounts")])
-def other_inputs(amounts: tf.Tensor) -> dict[str, tf.Tensor]:
-    return {"risk": amounts[:, 0], "auxiliary_risk": amounts[:, 0]}
-
-
-@tf.function(
-    input_signature=[
-        tf.TensorSpec((None, None), tf.int32, "event_ids"),
-        tf.TensorSpec((None, None), tf.float32, "elapsed_minutes"),
-    ]
-)
-def other_outputs(event_ids: tf.Tensor, elapsed_minutes: tf.Tensor) -> dict[str, tf.Tensor]:
-    return {"probability": elapsed_minutes[:, 0] + tf.cast(event_ids[:, 0], tf.float32)}
-
-
-@tf.function(
-    input_signature=[
-        tf.TensorSpec((None, None), tf.int32, "event_ids"),
-        tf.TensorSpec((None, None), tf.float32, "elapsed_minutes"),
-    ]
-)
-def through_text(event_ids: tf.Tensor, elapsed_minutes: tf.Tensor) -> dict[str, tf.Tensor]:
-    risk = tf.strings.to_number(tf.strings.as_string(elapsed_minutes[:, 0] + tf.cast(event_ids[:, 0], tf.float32)))
-    return {"risk": risk, "auxiliary_risk": risk}
-
-
-def test_an_artifact_that_cannot_be_compiled_is_at_fault_itself(tmp_path: Path) -> None:
-    engine = build(save(tmp_path, {"serving_default": through_text}))
-
-    with pytest.raises(GraphError, match="InvalidArgumentError"):
-        engine.warm_up(lambda _: None)
-
-
-def test_an_artifact_with_other_inputs_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(SignatureError, match=r"from \['amounts'\]"):
-        build(save(tmp_path, {"serving_default": other_inputs}))
-
-
-def test_an_artifact_without_our_outputs_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(SignatureError, match=r"to \['probability'\]"):
-        build(save(tmp_path, {"serving_default": other_outputs}))
-
-
-def test_an_artifact_without_the_serving_signature_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(SignatureError, match=r"serving_default.*Received: \['predict'\]"):
-        build(save(tmp_path, {"predict": other_outputs}))
-
-
-SERVE_ONCE = """
-import sys
-from pathlib import Path
-import numpy as np
-from service.buckets import Buckets
-from service.engine import Engine
-
-artifact, cache = map(Path, sys.argv[1:])
-buckets = Buckets(times=(4, 8), batches=(1,))
-engine = Engine(
-    artifact, device="cpu", buckets=buckets, slots=1, compile_cache_directory=cache, on_compile=lambda: None
-)
-engine.warm_up(lambda _: None)
-num_compiled = len(list(cache.glob("xla_compile_cache*")))
-for seed in range(20):
-    for shape in buckets.shapes:
-        engine.run(np.random.default_rng(seed).integers(1, 6, shape, np.int32), np.full(shape, seed, np.float32))
-print(num_compiled, len(list(cache.glob("xla_compile_cache*"))))
-"""
-
-
-def test_xla_itself_compiles_once_a_bucket_and_not_at_all_with_a_warm_cache(artifact: Path, tmp_path: Path) -> None:
-    """XLA writes each program that it compiles into the cache: the files count compilations, whatever we count."""
-
-    def serve_once() -> tuple[str, dict[str, int]]:
-        finished = subprocess.run(
-            [sys.executable, "-c", SERVE_ONCE, str(artifact), str(tmp_path)],
-            check=True,
-            capture_output=True,
-            text=True,
-            cwd=Path(__file__).parents[2],
-            env={**os.environ, "PYTHONPATH": "."},
-        )
-        return finished.stdout.strip(), {path.name: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
-
-    cold, written = serve_once()
-    warm, kept = serve_once()
-
-    assert cold == warm == "2 2"
-    assert kept == written
-
-
-def test_versions_with_the_same_layers_share_programs_and_keep_their_own_weights(shelf: Path) -> None:
-    programs: Programs = {}
-    traces: list[None] = []
-    question = histories(3, 8, longest=8, seed=5)
-
-    engines = []
-    for version in ("1", "2", "1"):
-        engines.append(
-            Engine(
-                shelf / version,
-                device="cpu",
-                buckets=BUCKETS,
-                slots=2,
-                programs=programs,
-                on_compile=lambda: traces.append(None),
-            )
-        )
-        engines[-1].warm_up(lambda _: None)
-    first, second, again = (engine.run(*question)[0] for engine in engines)
-
-    assert len(traces) == len(BUCKETS)
-    assert len(programs) == 1
-    np.testing.assert_array_equal(first, again)
-    assert np.abs(first - second).min() > 1e-4
 
 
 def told_more(
