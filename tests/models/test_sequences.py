@@ -39,7 +39,7 @@ def test_text_that_only_resembles_an_integer_is_only_text() -> None:
 
 
 def test_ids_in_an_array_are_those_in_a_list() -> None:
-    event_types = ["login", "pay", 7, "7", "refund", 8]
+    event_types: list[EventType] = ["login", "pay", 7, "7", "refund", 8]
 
     assert VOCABULARY.id_array(event_types).tolist() == VOCABULARY.ids(event_types)
     assert VOCABULARY.id_array(event_types).dtype == np.int32
