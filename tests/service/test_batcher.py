@@ -147,6 +147,32 @@ def test_an_idle_slot_runs_a_request_at_once_and_alone() -> None:
     asyncio.run(scenario())
 
 
+def test_a_request_is_answered_while_the_slot_makes_its_next_call() -> None:
+    async def scenario() -> None:
+        model, sequences = Model(), Sequences()
+        may_answer = threading.Event()
+
+        def second_waits(event_ids: NDArray[np.int32], answer: Answer) -> Answer:
+            assert event_ids.shape[1] < 16 or may_answer.wait(60)
+            return answer
+
+        model.answer = second_waits
+        async with serving(model) as batcher:
+            first = await occupied(model, batcher, sequences)
+            second = await started(batcher.score(sequences(16)))
+            model.gate.set()
+
+            await asyncio.wait_for(first, 60)
+            is_second_answered = second.done()
+            may_answer.set()
+            await second
+
+        assert not is_second_answered
+        assert model.shapes == [(1, 4), (1, 16)]
+
+    asyncio.run(scenario())
+
+
 QUICK_ROWS = (8, 4, 0)
 HERE, SLOT = threading.main_thread().name, "slot-0"
 

@@ -57,6 +57,12 @@ def test_further_inputs_go_with_their_rows() -> None:
     assert age.tolist() == [7, 9, 8, 0]
 
 
+def test_events_are_those_of_its_rows() -> None:
+    one, other = request(["pay"]), request(["login"], ["pay", "pay", "login"], ["pay", "login"])
+
+    assert Call({one: rows(0), other: rows(2, 1)}, num_rows=3, batch=4, time=4).num_events == 6
+
+
 def test_answers_go_to_the_rows_that_were_asked_for() -> None:
     first, second = request(["pay"]), request(["login"], ["pay"], ["login"])
     call = Call({first: rows(0), second: rows(2, 0)}, num_rows=3, batch=4, time=1)
