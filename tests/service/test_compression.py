@@ -46,9 +46,7 @@ def test_a_body_one_byte_too_long_is_refused() -> None:
         inflate(gzip.compress(bytes(1_001)), b"gzip", 1_000)
 
 
-@pytest.mark.parametrize(
-    "body", [BODY, ZIPPED[:-1], ZIPPED + b"x", zlib.compress(BODY), b"\x1f\x8b"]
-)
+@pytest.mark.parametrize("body", [BODY, ZIPPED[:-1], ZIPPED + b"x", zlib.compress(BODY), b"\x1f\x8b"])
 def test_what_is_not_what_its_header_says_is_refused(body: bytes) -> None:
     with pytest.raises(MalformedEncodingError, match="gzip"):
         inflate(body, b"gzip", 1_000)
