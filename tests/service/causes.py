@@ -112,7 +112,7 @@ async def _held(then: Callable[[Entrance], Answer]) -> httpx.Response:
 def _overloaded(path: str, sound: Any) -> Answer:  # noqa: ANN401  JSON
     async def then(app: Entrance) -> httpx.Response:
         waiting = [asyncio.create_task(post(app, _OWN, content)) for content in (_MANY, _SOUND)]
-        await asyncio.sleep(_BUSY.max_turn_seconds + 0.2)
+        await asyncio.sleep(_BUSY.max_turn_seconds + 0.6)
         answer = await post(app, path, sound)
         for task in waiting:
             task.cancel()

@@ -94,6 +94,8 @@ def test_auxiliary_losses_have_the_auxiliary_weight() -> None:
 
 @pytest.mark.parametrize(("name", "is_per_event"), [("labels", False), ("next_event", True)])
 def test_keras_fits_every_output_with_its_loss(name: str, is_per_event: bool) -> None:
+    # Dropout draws, too.
+    keras.utils.set_random_seed(3)
     config = ARCHITECTURES[name]
     network = network_of(config, is_per_event=is_per_event)
     network.compile(
@@ -110,6 +112,6 @@ def test_keras_fits_every_output_with_its_loss(name: str, is_per_event: bool) ->
 
     inputs = {"event_ids": IDS, "elapsed_minutes": MINUTES}
     before = network.evaluate(inputs, chosen, verbose=0)
-    network.fit(inputs, chosen, epochs=2, verbose=0)
+    network.fit(inputs, chosen, epochs=6, verbose=0)
 
     assert network.evaluate(inputs, chosen, verbose=0) < before
