@@ -19,6 +19,7 @@ import uvloop
 
 from models.manifest import Manifest
 from service.app import create_app
+from service.arenas import share_arenas
 from service.attributes import attributes_of
 from service.keys import NAME_PATTERN, line_of, new_key
 from service.lifecycle import Lifecycle
@@ -65,6 +66,7 @@ def serve() -> None:
         _leave(EXIT_WRONG_SETTINGS, str(error))
     configure_logging(settings.log_level, settings.log_format)
     gc.set_threshold(_COLLECTED_OBJECTS)
+    share_arenas()
     try:
         listener = _listen(settings.host, settings.port)
     except OSError as error:
