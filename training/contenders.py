@@ -93,12 +93,14 @@ def without_time(network: NetworkConfig) -> NetworkConfig:
     defaults = {"decay": "none", **{key: _default(key) for key in ("decay_of", "decay_minutes")}}
     aggregates = tuple(one for one in network.aggregates if one in _AGGREGATES_WITHOUT_TIME)
     into = network.aggregates_into if aggregates else _default("aggregates_into")
+    width = network.aggregate_width if aggregates else _default("aggregate_width")
     pieces = network.aggregate_pieces if "length" in aggregates else _default("aggregate_pieces")
     changed = {
         **defaults,
         "time": "none",
         "aggregates": aggregates,
         "aggregate_pieces": pieces,
+        "aggregate_width": width,
         "aggregates_into": into,
     }
     return NetworkConfig.model_validate({**options, **changed})

@@ -31,6 +31,9 @@ class NetworkConfig(BaseModel):
     aggregate_pieces: int = Field(
         0, ge=0, le=256, description="Linear pieces that each of them but counts is told in, too; 0 is none."
     )
+    aggregate_width: int = Field(
+        0, ge=0, le=4096, description="Numbers that a linear layer makes of all of them; 0 leaves them as they are."
+    )
     aggregates_into: Literal["head", "input"] = Field("head", description="What the aggregates are concatenated to.")
     convolution_width: int = Field(0, ge=0, le=64, description="Events a causal convolution sees; 0 is none.")
     convolution_filters: int = Field(16, ge=1, le=4096, description="Numbers it makes of them.")
@@ -86,6 +89,7 @@ _NEEDS: tuple[tuple[str, str, Callable[[NetworkConfig], bool]], ...] = (
         "aggregates other than counts, which are few",
         lambda network: bool(set(network.aggregates) - {"counts"}),
     ),
+    ("aggregate_width", "aggregates", lambda network: bool(network.aggregates)),
     ("convolution_filters", "a convolution_width of at least 1", lambda network: network.convolution_width > 0),
     (
         "decay_of",

@@ -100,6 +100,7 @@ SPACE: Space = {
     "decay_of": _words("c", "c_and_h"),
     "aggregates": Choice("network", {"none": (), "moments": _MOMENTS, "all": ("counts", *_MOMENTS)}),
     "aggregate_pieces": Range("network", 0, 60),
+    "aggregate_width": Range("network", 0, 32),
     "aggregates_into": _words("head", "input"),
     "convolution_width": Range("network", 0, 4),
     "convolution_filters": Range("network", 8, 64, is_logarithmic=True),

@@ -98,6 +98,8 @@ class Stepper:
         if self._aggregates is not None and totals is not None:
             totals = self._aggregates.next_totals(totals, event_ids, gap)
             aggregates = self._aggregates.row(totals)
+            if self._config.aggregate_width:
+                aggregates = self._layer("narrow_aggregates")(aggregates)
             if self._config.aggregates_into == "input":
                 parts.append(aggregates)
             else:
@@ -116,6 +118,6 @@ class Stepper:
 
     def _input_width(self) -> int:
         is_read = self._aggregates is not None and self._config.aggregates_into == "input"
-        of_aggregates = self._aggregates.width if self._aggregates is not None and is_read else 0
+        of_aggregates = self._config.aggregate_width or self._aggregates.width if self._aggregates and is_read else 0
         of_types_and_time = self._config.embedding_width + (self._config.time == "log_gap")
         return of_types_and_time + further_width(self._further) + of_aggregates

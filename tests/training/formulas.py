@@ -35,13 +35,13 @@ def logits(
         if further is not None:
             parts.append(further[k])
         if config.aggregates_into == "input":
-            parts.append(aggregates(config, event_ids[: k + 1], gaps[: k + 1], 0.0, num_ids))
+            parts.append(narrowed(weights, aggregates(config, event_ids[: k + 1], gaps[: k + 1], 0.0, num_ids)))
         rows.append(np.concatenate(parts))
     if config.convolution_width:
         rows = convolution(rows, weights["convolution/kernel"], weights["convolution/bias"])
     for layer in range(1, config.lstm_layers + 1):
         rows = recurrent_layer(config, weights, "lstm" if layer == 1 else f"lstm_{layer}", rows, gaps)
-    last = aggregates(config, event_ids, gaps, float(elapsed_minutes[-1]), num_ids)
+    last = narrowed(weights, aggregates(config, event_ids, gaps, float(elapsed_minutes[-1]), num_ids))
     return heads(config, weights, rows[-1], last if config.aggregates_into == "head" else np.zeros(0))
 
 
@@ -77,6 +77,11 @@ def aggregates(
         # Empty below its beginning, full above its end.
         pieces += [min(max((values[-1] - piece * step) / step, 0.0), 1.0) for piece in range(config.aggregate_pieces)]
     return np.array(values + pieces, float)
+
+
+def narrowed(weights: Weights, row: Vector) -> Vector:
+    name = "narrow_aggregates/kernel"
+    return row @ weights[name] if name in weights else row
 
 
 def convolution(rows: list[Vector], kernel: Vector, bias: Vector) -> list[Vector]:
