@@ -57,8 +57,8 @@ def train(
 
     _quieten_libraries()
     from training.checkpoints import CheckpointError, Checkpoints  # noqa: PLC0415
+    from training.descent import FitError  # noqa: PLC0415
     from training.eventlog import EventLogError  # noqa: PLC0415
-    from training.fit import FitError  # noqa: PLC0415
     from training.gate import GateError  # noqa: PLC0415
     from training.pipeline import train_and_publish  # noqa: PLC0415
     from training.report import REPORT_FILE  # noqa: PLC0415

@@ -6,8 +6,10 @@ aggregates           histories -> what both are given
 """
 
 from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import numpy as np
+import sklearn.base
 import sklearn.linear_model
 from numpy.typing import NDArray
 from sklearn.ensemble import HistGradientBoostingClassifier
@@ -22,6 +24,7 @@ from training.prefixes import Prefixes
 _MOST_CATEGORIES = 255
 _INVERSE_PENALTIES = (0.001, 0.01, 0.1, 1.0)
 _MOST_STEPS = 2_000
+_MOST_TREES = 400
 _MINUTES_PER_DAY = 1_440
 
 
@@ -66,25 +69,32 @@ class GradientBoosting:
         self._seed = seed
         self._has_time = has_time
 
-    def fit(self, training: Prefixes, validation: Prefixes) -> None:
-        """Fit on `training`, stopping by the ROC AUC on `validation`, as the network does."""
+    def fit(self, training: Prefixes, validation: Prefixes, joint: Prefixes | None = None) -> None:
+        """Fit on `training`, stopping by the ROC AUC on `validation`; with `joint` then anew on it, as many trees."""
         learnt, judged = self._aggregates(training), self._aggregates(validation)
-        largest = learnt.categories.max(axis=0, initial=0)
-        self._classifier = HistGradientBoostingClassifier(
-            learning_rate=0.05,
-            max_iter=400,
-            max_leaf_nodes=15,
-            early_stopping=True,
-            n_iter_no_change=20,
-            scoring="roc_auc",
-            categorical_features=np.flatnonzero(largest < _MOST_CATEGORIES),
-            random_state=self._seed,
-        )
+        self._classifier = self._new(learnt, early_stopping=True, n_iter_no_change=20, scoring="roc_auc")
         self._classifier.fit(learnt.columns, training.labels, X_val=judged.columns, y_val=validation.labels)
+        if joint is not None:
+            learnt = self._aggregates(joint)
+            # The first is of no tree.
+            num_trees = max(1, int(np.argmax(self._classifier.validation_score_)))
+            self._classifier = self._new(learnt, early_stopping=False, max_iter=num_trees)
+            self._classifier.fit(learnt.columns, joint.labels)
 
     def logits(self, prefixes: Prefixes) -> NDArray[np.float64]:
         """Log odds before calibration, float64 (prefix,)."""
         return np.asarray(self._classifier.decision_function(self._aggregates(prefixes).columns))
+
+    def _new(self, learnt: Aggregates, **stopping: Any) -> HistGradientBoostingClassifier:  # noqa: ANN401  its options
+        largest = learnt.categories.max(axis=0, initial=0)
+        options = {"max_iter": _MOST_TREES, **stopping}
+        return HistGradientBoostingClassifier(
+            learning_rate=0.05,
+            max_leaf_nodes=15,
+            categorical_features=np.flatnonzero(largest < _MOST_CATEGORIES),
+            random_state=self._seed,
+            **options,
+        )
 
     def _aggregates(self, prefixes: Prefixes) -> Aggregates:
         return aggregates(prefixes, self._vocabulary, self._max_events, has_time=self._has_time)
@@ -104,24 +114,33 @@ class LogisticRegression:
         self._max_events = max_events
         self._has_time = has_time
 
-    def fit(self, training: Prefixes, validation: Prefixes) -> None:
-        """Fit on `training` with each of several penalties, keeping that of the best ROC AUC on `validation`."""
-        learnt = self._aggregates(training)
-        self._num_categories = _with_clock(learnt).max(axis=0, initial=0) + 1
-        columns = self._columns(learnt)
-        self._mean, scale = columns.mean(axis=0), columns.std(axis=0)
-        self._scale = np.where(scale > 0, scale, 1.0)
-        standardised = (columns - self._mean) / self._scale
+    def fit(self, training: Prefixes, validation: Prefixes, joint: Prefixes | None = None) -> None:
+        """Fit on `training` with each of several penalties, keeping that of the best ROC AUC on `validation`.
+
+        With `joint` then anew on it, with the same penalty.
+        """
+        standardised = self._learn_columns(training)
         judged = self._standardised(validation)
         fitted = [
             sklearn.linear_model.LogisticRegression(C=strength, max_iter=_MOST_STEPS).fit(standardised, training.labels)
             for strength in _INVERSE_PENALTIES
         ]
         self._classifier = max(fitted, key=lambda one: roc_auc_score(validation.labels, one.decision_function(judged)))
+        if joint is not None:
+            self._classifier = sklearn.base.clone(self._classifier).fit(self._learn_columns(joint), joint.labels)
 
     def logits(self, prefixes: Prefixes) -> NDArray[np.float64]:
         """Log odds before calibration, float64 (prefix,)."""
         return np.asarray(self._classifier.decision_function(self._standardised(prefixes)), np.float64)
+
+    def _learn_columns(self, training: Prefixes) -> NDArray[np.float32]:
+        """Categories and scales of `training`, and its columns by them."""
+        learnt = self._aggregates(training)
+        self._num_categories = _with_clock(learnt).max(axis=0, initial=0) + 1
+        columns = self._columns(learnt)
+        self._mean, scale = columns.mean(axis=0), columns.std(axis=0)
+        self._scale = np.where(scale > 0, scale, 1.0)
+        return (columns - self._mean) / self._scale
 
     def _standardised(self, prefixes: Prefixes) -> NDArray[np.float32]:
         return (self._columns(self._aggregates(prefixes)) - self._mean) / self._scale

@@ -22,9 +22,9 @@ from rich.console import Console
 
 from training.config import ConfigError, DataConfig, TrainingConfig
 from training.contenders import BASELINES, CONTENDERS, fit_contender
+from training.descent import FitError
 from training.evaluation import evaluate
 from training.eventlog import EventLogError, read_event_log
-from training.fit import FitError
 from training.metrics import weighted_roc_auc
 from training.parts import Parts, cut_parts
 from training.progress import FitsProgress

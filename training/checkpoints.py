@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from training.fit_state import FitState
 
 CHECKPOINT_FILE = "fit.npz"
+REFIT_CHECKPOINT_FILE = "refit.npz"
 
 
 class CheckpointError(RuntimeError):
@@ -30,18 +31,23 @@ class Checkpoints:
     Args:
         directory: Where to; created if it is missing.
         describes: What makes the run what it is, as text: its configuration.
+        file: Its name in there.
 
     Raises:
         CheckpointError: The directory cannot be created.
     """
 
-    def __init__(self, directory: Path, describes: str = "") -> None:
-        self.path = directory / CHECKPOINT_FILE
+    def __init__(self, directory: Path, describes: str = "", file: str = CHECKPOINT_FILE) -> None:
+        self.path = directory / file
         self._describes = describes
         try:
             directory.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise CheckpointError(f"Expected a directory for checkpoints. Received: {error}.") from error
+
+    def of_refit(self) -> "Checkpoints":
+        """Those of the same run's second fit."""
+        return Checkpoints(self.path.parent, self._describes, REFIT_CHECKPOINT_FILE)
 
     def write(self, fingerprint: str, state: FitState, variables: Sequence[keras.Variable]) -> None:
         """Replace the checkpoint, at no moment leaving none or half of one.

@@ -82,7 +82,7 @@ def baseline_risks(model: str, config: TrainingConfig, parts: Parts) -> NDArray[
         baseline = GradientBoosting(vocabulary, max_events, config.seed, has_time=has_time)
     else:
         baseline = LogisticRegression(vocabulary, max_events, has_time=has_time)
-    baseline.fit(parts.training, parts.validation)
+    baseline.fit(parts.training, parts.validation, parts.joint)
     platt = fit_platt(baseline.logits(parts.calibration), parts.calibration.labels)
     return platt.risks(baseline.logits(parts.test))
 
@@ -121,6 +121,7 @@ def _without_clock(parts: Parts) -> Parts:
         validation=stopped(parts.validation),
         calibration=stopped(parts.calibration),
         test=stopped(parts.test),
+        joint=None if parts.joint is None else stopped(parts.joint),
     )
 
 
@@ -134,4 +135,5 @@ def _in_random_order(parts: Parts, config: TrainingConfig) -> Parts:
         validation=shuffled(parts.validation, 1),
         calibration=shuffled(parts.calibration, 2),
         test=shuffled(parts.test, 3),
+        joint=None if parts.joint is None else shuffled(parts.joint, 4),
     )

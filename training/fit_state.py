@@ -13,7 +13,7 @@ class EpochFigures:
 
     Attributes:
         loss: Mean loss of a prefix, dropout on, before the step it was part of.
-        validation_roc_auc_weighted: Of the main output, on the validation slice.
+        validation_roc_auc_weighted: Of the main output, on the validation slice; NaN without one.
         seconds: Of its steps; the first epoch's hold the time of compiling.
         prefixes_per_second: Prefixes learnt from in a second of them; one an event where every event is asked about.
     """

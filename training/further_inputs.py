@@ -74,6 +74,7 @@ def split_with_inputs(split: Split, fitted: Sequence[FittedInput]) -> Split:
         return split
     return Split(
         training=with_inputs(split.training, fitted),
+        joint=with_inputs(split.joint, fitted),
         **{name: with_inputs(getattr(split, name), fitted) for name in PARTS},
         losses=split.losses,
     )

@@ -101,7 +101,9 @@ def _build_member(
         aggregates = aggregate(seen_ids, gaps, elapsed_minutes, mask)
         if config.aggregate_width:
             # Hundreds of pieces would else be read by every gate of every unit.
-            aggregates = keras.layers.Dense(config.aggregate_width, use_bias=False, name="narrow_aggregates")(aggregates)
+            aggregates = keras.layers.Dense(config.aggregate_width, use_bias=False, name="narrow_aggregates")(
+                aggregates
+            )
         if config.aggregates_into == "input":
             parts.append(aggregates)
         else:

@@ -24,6 +24,7 @@ class Parts:
         validation: They stop a fit.
         calibration: They turn scores into probabilities.
         test: They are measured, nothing else.
+        joint: Those of fit and validation part as one, if there is to be a refit, whose weights come from these.
     """
 
     vocabulary: Vocabulary
@@ -33,6 +34,7 @@ class Parts:
     validation: Prefixes
     calibration: Prefixes
     test: Prefixes
+    joint: Prefixes | None = None
 
 
 def cut_parts(log: EventLog, split: Split, config: TrainingConfig) -> Parts:
@@ -60,4 +62,5 @@ def cut_parts(log: EventLog, split: Split, config: TrainingConfig) -> Parts:
         validation=cut(split.validation, longest),
         calibration=cut_between(split.calibration, longest),
         test=cut(split.test, longest_scored_prefix(log, config.evaluation.longest_prefix)),
+        joint=cut_between(split.joint, config.prefixes.longest) if config.fit.refit else None,
     )

@@ -82,8 +82,17 @@ def train_and_publish(
 
     num_types = len(parts.vocabulary.event_types)
     console.print(f"Fitting the network on {len(parts.training):,} prefixes, {num_types} event types")
+    refit = keras.callbacks.LambdaCallback(
+        on_train_begin=lambda _: console.print("Fitting it anew on the fit and the validation part")
+    )
     with EpochProgress(console) as progress:
-        fitted = fit_risk_network(config, parts, callbacks=[progress, *callbacks], checkpoints=checkpoints)
+        fitted = fit_risk_network(
+            config,
+            parts,
+            callbacks=[progress, *callbacks],
+            refit_callbacks=[refit, progress],
+            checkpoints=checkpoints,
+        )
     console.print(f"  kept epoch {fitted.fit.best_epoch} of {fitted.fit.num_epochs}")
 
     console.print("Fitting gradient boosting and logistic regression on the same prefixes")

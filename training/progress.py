@@ -75,7 +75,9 @@ class EpochProgress(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Say how the epoch went."""
         figures = logs or {}
-        result = f"loss {figures['loss']:.4f}  validation weighted ROC AUC {figures[VALIDATION_METRIC]:.4f}"
+        result = f"loss {figures['loss']:.4f}"
+        if VALIDATION_METRIC in figures:
+            result += f"  validation weighted ROC AUC {figures[VALIDATION_METRIC]:.4f}"
         if self._bars is not None:
             self._bars.update(self._bar, completed=self.params["steps"], result=result)
         else:

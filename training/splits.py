@@ -50,6 +50,7 @@ class Split:
         validation: Its later part; it stops the fit.
         calibration: Its latest part; it turns scores into probabilities.
         test: The test period; it is measured, nothing else.
+        joint: Fit and validation part as one, as it was when calibration began; what a refit learns from.
         losses: What each part lost, by its name.
     """
 
@@ -58,6 +59,7 @@ class Split:
     validation: EventLog
     calibration: EventLog
     test: EventLog
+    joint: EventLog
     losses: dict[str, Losses] = field(default_factory=dict)
 
 
@@ -142,12 +144,13 @@ def _within_training(training: EventLog, config: SplitConfig) -> dict[str, Event
     num_validation = round(training.num_sequences * config.validation_share)
     num_fit = training.num_sequences - num_validation - num_calibration
     edges = (0, num_fit, num_fit + num_validation, training.num_sequences)
+    ranges = (*pairwise(edges), (0, num_fit + num_validation))
     if training.has_common_origin:
-        parts = [training.sequences(first, last) for first, last in pairwise(edges)]
+        parts = [training.sequences(first, last) for first, last in ranges]
     else:
         rank = _rank_by_name(training)
-        parts = [training.where((rank >= first) & (rank < last)) for first, last in pairwise(edges)]
-    return dict(zip(PARTS[:3], parts, strict=True))
+        parts = [training.where((rank >= first) & (rank < last)) for first, last in ranges]
+    return dict(zip((*PARTS[:3], "joint"), parts, strict=True))
 
 
 def _rank_by_name(log: EventLog) -> NDArray[np.int64]:
@@ -160,7 +163,7 @@ def _rank_by_name(log: EventLog) -> NDArray[np.int64]:
 def _cut_in_time(parts: dict[str, EventLog], *, is_test_by_hand: bool) -> dict[str, EventLog]:
     """Each part as it was when the next one began; a test part chosen by hand begins at no moment."""
     cut = dict(parts)
-    for name, follower in (*pairwise(PARTS), ("training", "test")):
+    for name, follower in (*pairwise(PARTS), ("joint", "calibration"), ("training", "test")):
         is_later = parts[name].has_common_origin and not (is_test_by_hand and follower == "test")
         if is_later and parts[follower].num_sequences:
             cut[name] = parts[name].before(int(parts[follower].starts_microseconds[0]))
@@ -175,6 +178,8 @@ def _entity_disjoint(parts: dict[str, EventLog]) -> dict[str, EventLog]:
     for name in reversed(PARTS[:-1]):
         disjoint[name] = _without_entities(parts[name], met)
         met |= _entities(parts[name])
+        if name == "calibration":
+            disjoint["joint"] = _without_entities(parts["joint"], met)
     return disjoint
 
 

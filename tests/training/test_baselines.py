@@ -54,7 +54,26 @@ def test_further_inputs_and_the_clock_are_columns_too() -> None:
     assert told.clock.tolist() == [[1, 3], [0, 6]]
 
 
-@pytest.mark.parametrize("make", [lambda v: GradientBoosting(v, 10, seed=1), lambda v: LogisticRegression(v, 10)])
+BASELINES = [lambda v: GradientBoosting(v, 10, seed=1), lambda v: LogisticRegression(v, 10)]
+
+
+@pytest.mark.parametrize("make", BASELINES)
+def test_a_refit_learns_what_only_the_later_part_knows(make: object, split: Split) -> None:
+    vocabulary = Vocabulary(["login", "pay", "browse", "refund"])
+    fit, joint = cut_prefixes(split.fit), cut_prefixes(split.joint)
+    # The same with all labels the other way round.
+    turned = replace(joint, labels=1 - joint.labels)
+    test = cut_prefixes(split.test)
+    told = []
+    for learnt in (joint, turned):
+        baseline = make(vocabulary)  # type: ignore[operator]
+        baseline.fit(fit, cut_prefixes(split.validation), learnt)
+        told.append(baseline.logits(test))
+
+    assert np.corrcoef(*told)[0, 1] < -0.9
+
+
+@pytest.mark.parametrize("make", BASELINES)
 def test_a_baseline_finds_what_announces_the_label_and_answers_in_order(make: object, split: Split) -> None:
     vocabulary = Vocabulary(["login", "pay", "browse", "refund"])
     baseline = make(vocabulary)  # type: ignore[operator]

@@ -55,6 +55,19 @@ def test_a_later_checkpoint_replaces_an_earlier_one_and_nothing_else_stays(
     assert [path.name for path in tmp_path.iterdir()] == [CHECKPOINT_FILE]
 
 
+def test_a_refit_is_kept_beside_the_fit(tmp_path: Path, variables: list[keras.Variable]) -> None:
+    checkpoints = Checkpoints(tmp_path, "one configuration")
+    checkpoints.write("one fit", FitState(step=1), variables)
+
+    checkpoints.of_refit().write("its refit", FitState(step=2), variables)
+
+    kept = [
+        one.read(fingerprint, variables)
+        for one, fingerprint in ((checkpoints, "one fit"), (checkpoints.of_refit(), "its refit"))
+    ]
+    assert [state.step for state in kept if state is not None] == [1, 2]
+
+
 def test_without_a_checkpoint_there_is_nothing_to_go_on_with(tmp_path: Path) -> None:
     assert Checkpoints(tmp_path).read("one fit", []) is None
 

@@ -42,7 +42,15 @@ def test_json_reads_back_as_the_same_report(report: DataReport) -> None:
 
 
 def test_the_text_names_sizes_parts_and_findings(log: EventLog, split: Split) -> None:
-    lossy = Split(split.training, split.fit, split.validation, split.calibration, split.test, {"fit": Losses(5, 4, 3)})
+    lossy = Split(
+        split.training,
+        split.fit,
+        split.validation,
+        split.calibration,
+        split.test,
+        split.joint,
+        {"fit": Losses(5, 4, 3)},
+    )
     last_event_at = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=int(log.times_microseconds.max()))
 
     text = report_data(log, lossy, 2, last_event_at - timedelta(seconds=1)).to_text()

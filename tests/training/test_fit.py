@@ -13,8 +13,9 @@ from models.sequences import Vocabulary
 from tests.training.histories import log_of
 from training.checkpoints import CHECKPOINT_FILE, Checkpoints
 from training.config import Histories, TrainingConfig
+from training.descent import FitError
 from training.eventlog import EventLog
-from training.fit import VALIDATION_METRIC, FitError, FitResult, fit_network
+from training.fit import VALIDATION_METRIC, FitResult, fit_network
 from training.fit_config import FitConfig
 from training.losses import network_losses
 from training.metrics import weighted_roc_auc
@@ -96,6 +97,47 @@ def test_it_stops_when_validation_no_longer_improves(fitted: tuple[keras.Model, 
 
     assert result.num_epochs == result.best_epoch + 2 < 40
     assert max(rankings[-2:]) <= result.validation_roc_auc_weighted
+
+
+def test_without_a_validation_part_all_passes_are_made_and_the_last_is_kept(
+    split: Split, config: TrainingConfig
+) -> None:
+    keras.utils.set_random_seed(5)
+    network = build_network(config.network, VOCABULARY.size, unknown_rate=0.02, is_per_event=True)
+    latest, logs = Latest(), list[dict[str, float]]()
+    recorder = keras.callbacks.LambdaCallback(on_epoch_end=lambda _, figures: logs.append(figures))
+    result = fit_network(
+        network,
+        cut_prefixes(split.fit),
+        None,
+        vocabulary=VOCABULARY,
+        max_events=10,
+        config=FitConfig(learning_rate=0.03, batch_size=64, max_epochs=3, patience=1),
+        losses=network_losses(config.network),
+        seed=5,
+        callbacks=[latest, recorder],
+    )
+
+    assert (result.num_epochs, result.best_epoch) == (3, 3)
+    assert [VALIDATION_METRIC in figures for figures in logs] == [False] * 3
+    for one, other in zip(network.get_weights(), latest.weights, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_weights_that_went_astray_end_a_fit_without_a_validation_part(split: Split, config: TrainingConfig) -> None:
+    network = build_network(config.network, VOCABULARY.size, unknown_rate=0.02, is_per_event=True)
+
+    with pytest.raises(FitError, match=r"finite scores after epoch \d.*Lower fit\.learning_rate"):
+        fit_network(
+            network,
+            cut_prefixes(split.fit),
+            None,
+            vocabulary=VOCABULARY,
+            max_events=10,
+            config=FitConfig(learning_rate=1e30, batch_size=64, max_epochs=3),
+            losses=network_losses(config.network),
+            seed=5,
+        )
 
 
 def test_a_network_that_answers_once_a_row_learns_whole_histories_too_until_a_callback_stops_it(

@@ -8,8 +8,10 @@ from training import risk_network
 from training.config import TrainingConfig
 from training.eventlog import EventLog
 from training.fit import FitResult
+from training.fit_config import FitConfig
 from training.one_pass import is_per_event
 from training.parts import Parts, cut_parts
+from training.prefixes import Prefixes
 from training.risk_network import RiskNetwork, fit_risk_network
 from training.scoring import score
 from training.splits import Split
@@ -59,3 +61,29 @@ def test_histories_that_share_no_rows_are_answered_one_by_one_from_the_same_star
     assert not is_per_event(alone)
     for weight, same in zip(one.network.get_weights(), other.network.get_weights(), strict=True):
         np.testing.assert_array_equal(weight, same)
+
+
+def test_a_refit_begins_where_the_fit_did_and_makes_as_many_passes_over_more(
+    config: TrainingConfig, log: EventLog, split: Split, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[keras.Model, Prefixes, Prefixes | None, FitConfig]] = []
+
+    def note(
+        network: keras.Model, training: Prefixes, validation: Prefixes | None, *, config: FitConfig, **_: object
+    ) -> FitResult:
+        asked.append((network, training, validation, config))
+        return FitResult(9, 4, 0.5)
+
+    monkeypatch.setattr(risk_network, "fit_network", note)
+    config = config.model_copy(update={"fit": config.fit.model_copy(update={"refit": True})})
+    parts = cut_parts(log, split, config)
+
+    fitted = fit_risk_network(config, parts)
+
+    (network, *_), (again, training, validation, how) = asked
+    assert (training, validation, how.max_epochs) == (parts.joint, None, 4)
+    assert fitted.fit.best_epoch == 4
+    for one, other in zip(network.get_weights(), again.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+    logits = score(again, parts.test, parts.vocabulary, 10).risk
+    assert fitted.risks(parts.test) == pytest.approx(fitted.platt.risks(logits), abs=1e-6)

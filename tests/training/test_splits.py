@@ -44,6 +44,8 @@ def test_no_part_shares_a_sequence_or_a_moment_with_a_later_one(seed: int, num_s
         assert earlier.times_microseconds.max() < later.times_microseconds.min()
         assert not set(earlier.sequence_ids) & set(later.sequence_ids)
     assert split.training.times_microseconds.max() < split.test.times_microseconds.min()
+    assert split.joint.times_microseconds.max() < split.calibration.times_microseconds.min()
+    assert set(split.joint.sequence_ids) >= {*split.fit.sequence_ids, *split.validation.sequence_ids}
     assert set(split.fit.sequence_ids) <= set(split.training.sequence_ids)
 
 
@@ -108,6 +110,7 @@ def test_no_part_shares_an_entity_with_a_later_one(seed: int, num_entities: int)
         for later in PARTS[index + 1 :]:
             assert not entities[name] & entities[later]
     assert not entities["training"] & entities["test"]
+    assert not _entities(split.joint) & (entities["calibration"] | entities["test"])
     assert split.test.num_sequences == 20
     alone = split_by_time(replace(log, entities=None), SplitConfig())
     for name in PARTS:
@@ -185,6 +188,7 @@ def test_sequences_without_a_common_origin_are_dealt_out_whole_and_always_alike(
     names = [set(getattr(split, name).sequence_ids) for name in PARTS]
     assert sum(map(len, names)) == len(set().union(*names)) == 120
     assert sum(getattr(split, name).num_events for name in PARTS) == log.num_events
+    assert set(split.joint.sequence_ids) == {*split.fit.sequence_ids, *split.validation.sequence_ids}
     assert split.fit.sequence_ids.tolist() == again.fit.sequence_ids.tolist()
     assert split.fit.sequence_ids.tolist() != split.training.sequence_ids[: split.fit.num_sequences].tolist()
 

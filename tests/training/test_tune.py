@@ -10,7 +10,8 @@ from rich.console import Console
 from tests.training.conftest import CONFIGURATION
 from training import tune as tuning
 from training.config import ConfigError, TrainingConfig
-from training.fit import VALIDATION_METRIC, FitError, FitResult
+from training.descent import FitError
+from training.fit import VALIDATION_METRIC, FitResult
 from training.splits import Split
 from training.study import TuneError, finished, open_study
 
