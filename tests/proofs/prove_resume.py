@@ -23,7 +23,7 @@ from tests.benchmarks.results import Row
 from tests.benchmarks.servers import ROOT
 from tests.proofs.verdict import conclude, must_be_none
 from tests.training.conftest import write_log
-from training.checkpoints import CHECKPOINT_FILE
+from training.checkpoints import CHECKPOINT_FILE, REFIT_CHECKPOINT_FILE
 
 NUM_SEQUENCES = 240
 NAME = "resumed"
@@ -49,6 +49,7 @@ between_dropout = 0.1
 [fit]
 batch_size = 32
 max_epochs = 5
+refit = true
 checkpoint_steps = 1
 
 [evaluation]
@@ -119,8 +120,11 @@ def run_and_kill(directory: Path, step: int) -> tuple[bool, int]:
 
 
 def num_steps_made(directory: Path) -> int:
-    """Steps that the checkpoint knows of."""
-    path = directory / "run" / CHECKPOINT_FILE
+    """Steps that the checkpoints of fit and refit know of."""
+    return sum(_num_steps(directory / "run" / file) for file in (CHECKPOINT_FILE, REFIT_CHECKPOINT_FILE))
+
+
+def _num_steps(path: Path) -> int:
     if not path.exists():
         return 0
     with np.load(path) as saved:
