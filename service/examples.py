@@ -38,16 +38,16 @@ _SCORES: JsonValue = {
     "scores": [
         {
             "id": "INC0000468",
-            "risk": 0.38252646,
-            "auxiliary_risk": 0.52535129,
+            "risk": 0.36295322,
+            "auxiliary_risk": 0.50861406,
             "events_used": 3,
             "events_truncated": 0,
             "unknown_events": 0,
         },
         {
             "id": None,
-            "risk": 0.39428926,
-            "auxiliary_risk": 0.54726934,
+            "risk": 0.41275704,
+            "auxiliary_risk": 0.54155982,
             "events_used": 2,
             "events_truncated": 0,
             "unknown_events": 0,
