@@ -4,6 +4,7 @@ From the root of the project: python -m tests.proofs.prove_overload [--seconds 6
 """
 
 import asyncio
+import os
 from collections import Counter
 from dataclasses import dataclass, field
 from itertools import cycle
@@ -17,7 +18,7 @@ from models.repository import Repository
 from tests.benchmarks import traffic
 from tests.benchmarks.results import Row
 from tests.proofs.connection import Connection, LostError
-from tests.proofs.started import command_line, ready
+from tests.proofs.started import Started, command_line, ready
 from tests.proofs.verdict import conclude, must_be_below, must_be_none
 
 DEADLINE_SECONDS = 5.0
@@ -42,6 +43,7 @@ class Seen:
         num_lost: Requests that got no answer.
         num_held_back: Requests that had no free connection to leave on.
         num_in_time: Answers with 200 that came before the load ended.
+        cpu_seconds: Processor time of the service until then.
         late: How much later than planned the client itself came to send, in seconds: part of every latency.
     """
 
@@ -52,6 +54,7 @@ class Seen:
     num_lost: int = 0
     num_held_back: int = 0
     num_in_time: int = 0
+    cpu_seconds: float = 0.0
     late: list[float] = field(default_factory=list)
 
     @property
@@ -75,6 +78,14 @@ class Seen:
                 self.others[status] += 1
 
 
+@dataclass(frozen=True, slots=True)
+class _Peak:
+    """Requests answered with 200 a second, and for each second of the service's processor time."""
+
+    per_second: float
+    per_cpu_second: float
+
+
 def main() -> None:
     """Find the peak, then send three times as much."""
     parser = command_line(__doc__)
@@ -91,15 +102,17 @@ def prove(repository: Path, *, seconds: float, sequences_a_body: int, **settings
     manifest = published.open(published.names()[0]).manifest
     bodies = traffic.bodies(manifest, num_bodies=200, sequences_a_body=sequences_a_body)
     with ready(repository, request_timeout_seconds=DEADLINE_SECONDS, **settings) as service:
-        peaks, seen, recovery_seconds = uvloop.run(_load(service.url, bodies, seconds))
+        peaks, seen, recovery_seconds = uvloop.run(_load(service, bodies, seconds))
     # A machine that others share is not as quick at the end as it was in the beginning.
-    peak = sum(peaks) / len(peaks)
+    before, after = (one.per_second for one in peaks)
+    peak = (before + after) / 2
+    per_cpu_second = seen.num_in_time / seen.cpu_seconds
+    peak_per_cpu_second = sum(one.per_cpu_second for one in peaks) / len(peaks)
     accepted, rejected = np.array(seen.accepted) * 1e3, np.array(seen.rejected or [0.0]) * 1e3
     offered = seen.num_requests / seen.seconds
     p99 = float(np.percentile(accepted, 99))
     reject_p50, reject_p99 = np.percentile(rejected, [50, 99])
     late_p50, late_p99 = np.percentile(np.array(seen.late) * 1e3, [50, 99])
-    before, after = peaks
     return [
         Row(
             "offered over peak before",
@@ -114,6 +127,13 @@ def prove(repository: Path, *, seconds: float, sequences_a_body: int, **settings
             f"{seen.goodput:,.0f}/s over {peak:,.0f}/s: {before:,.0f}/s before, {after:,.0f}/s after",
             seen.goodput / peak,
             0.9,
+            is_least=True,
+        ),
+        Row(
+            "the same for each second of the service's processor time",
+            f"{per_cpu_second:,.0f} over {peak_per_cpu_second:,.0f}; {seen.cpu_seconds / seen.seconds:.2f} processors",
+            per_cpu_second / peak_per_cpu_second,
+            None,
             is_least=True,
         ),
         must_be_below(
@@ -138,23 +158,24 @@ def prove(repository: Path, *, seconds: float, sequences_a_body: int, **settings
     ]
 
 
-async def _load(url: str, bodies: list[bytes], seconds: float) -> tuple[tuple[float, float], Seen, float]:
-    await _closed_loop(url, bodies, 1.0)
-    idle_seconds = await _alone(url, bodies[0])
-    before = await _closed_loop(url, bodies, min(seconds, 10.0))
-    seen, recovering = await _open_loop(url, bodies, 3 * before, seconds, 5 * idle_seconds)
+async def _load(service: Started, bodies: list[bytes], seconds: float) -> tuple[tuple[_Peak, _Peak], Seen, float]:
+    await _closed_loop(service, bodies, 1.0)
+    idle_seconds = await _alone(service.url, bodies[0])
+    before = await _closed_loop(service, bodies, min(seconds, 10.0))
+    seen, recovering = await _open_loop(service, bodies, 3 * before.per_second, seconds, 5 * idle_seconds)
     recovery_seconds = await recovering
-    after = await _closed_loop(url, bodies, min(seconds, 10.0))
+    after = await _closed_loop(service, bodies, min(seconds, 10.0))
     return (before, after), seen, recovery_seconds
 
 
-async def _closed_loop(url: str, bodies: list[bytes], seconds: float) -> float:
-    """Requests a second that as many connections as it takes get answered."""
+async def _closed_loop(service: Started, bodies: list[bytes], seconds: float) -> _Peak:
+    """Requests that as many connections as it takes get answered."""
+    cpu_before = _cpu_seconds(service)
     num_answered, stop_at = 0, perf_counter() + seconds
 
     async def work(first: int) -> None:
         nonlocal num_answered
-        connection = await Connection.to(url)
+        connection = await Connection.to(service.url)
         for body in cycle(bodies[first:] + bodies[:first]):
             if perf_counter() > stop_at:
                 break
@@ -163,11 +184,11 @@ async def _closed_loop(url: str, bodies: list[bytes], seconds: float) -> float:
         connection.close()
 
     await asyncio.gather(*map(work, range(_NUM_CONNECTIONS)))
-    return num_answered / seconds
+    return _Peak(num_answered / seconds, num_answered / (_cpu_seconds(service) - cpu_before))
 
 
 async def _open_loop(
-    url: str, bodies: list[bytes], requests_per_second: float, seconds: float, recovered_seconds: float
+    service: Started, bodies: list[bytes], requests_per_second: float, seconds: float, recovered_seconds: float
 ) -> tuple[Seen, asyncio.Task[float]]:
     """Requests at a fixed rate, however slowly they are answered; and the recovery, which begins where they end."""
     seen, idle, under_way = Seen(seconds=seconds), list[Connection](), set[asyncio.Task[None]]()
@@ -177,7 +198,7 @@ async def _open_loop(
         try:
             while idle and not idle[-1].is_open:
                 idle.pop()
-            connection = idle.pop() if idle else await Connection.to(url)
+            connection = idle.pop() if idle else await Connection.to(service.url)
             answer = await connection.post("/v1/score", body)
         except (LostError, OSError, TimeoutError):
             seen.num_lost += 1
@@ -187,6 +208,7 @@ async def _open_loop(
         if connection.is_open:
             idle.append(connection)
 
+    cpu_before = _cpu_seconds(service)
     begun_at, num_due, num_begun = perf_counter(), 0, 0
     while (elapsed := perf_counter() - begun_at) < seconds:
         num_due = int(elapsed * requests_per_second)
@@ -201,11 +223,18 @@ async def _open_loop(
         slept_at = perf_counter()
         await asyncio.sleep(_TICK_SECONDS)
         seen.late.append(perf_counter() - slept_at - _TICK_SECONDS)
-    recovering = asyncio.create_task(_recovery(url, bodies[0], recovered_seconds))
+    seen.cpu_seconds = _cpu_seconds(service) - cpu_before
+    recovering = asyncio.create_task(_recovery(service.url, bodies[0], recovered_seconds))
     await asyncio.gather(*under_way)
     for connection in idle:
         connection.close()
     return seen, recovering
+
+
+def _cpu_seconds(service: Started) -> float:
+    """Processor time of the service so far, in seconds (proc(5): utime and stime)."""
+    after_name = Path(f"/proc/{service.process.pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(after_name[11]) + int(after_name[12])) / os.sysconf("SC_CLK_TCK")
 
 
 async def _alone(url: str, body: bytes) -> float:
