@@ -185,6 +185,9 @@ def encode(
 
     Returns:
         Arrays of shape (batch, time) and counts of shape (batch,).
+
+    Raises:
+        ValueError: There are not as many minutes as events.
     """
     if len(event_types) == 1 and time is None:
         return _encode_one(event_types[0], elapsed_minutes[0], vocabulary, max_events)
@@ -200,12 +203,13 @@ def encode(
     event_ids = np.full(occupied.shape, PADDING_ID, np.int32)
     event_ids[occupied] = vocabulary.id_array(chain.from_iterable(event_types))
     minutes = np.zeros(occupied.shape, np.float32)
-    # Without a count, so that too many are an error.
-    minutes[occupied] = (
+    cells = (
         elapsed_minutes.cells
         if isinstance(elapsed_minutes, JoinedMinutes)
         else np.fromiter(chain.from_iterable(elapsed_minutes), np.float32)
     )
+    # Another number of them is an error, also the one that NumPy would give to all events.
+    minutes[occupied] = cells.reshape(int(events_used.sum()))
     return EncodedBatch(
         event_ids=event_ids,
         elapsed_minutes=minutes,

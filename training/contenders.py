@@ -95,8 +95,11 @@ def without_time(network: NetworkConfig) -> NetworkConfig:
     into = network.aggregates_into if aggregates else _default("aggregates_into")
     width = network.aggregate_width if aggregates else _default("aggregate_width")
     pieces = network.aggregate_pieces if "length" in aggregates else _default("aggregate_pieces")
+    target = network.auxiliary_target
     changed = {
         **defaults,
+        # Gaps would else come in as what the state is to foretell.
+        "auxiliary_target": _default("auxiliary_target") if target == "minutes_to_next_event" else target,
         "time": "none",
         "aggregates": aggregates,
         "aggregate_pieces": pieces,

@@ -55,8 +55,8 @@ def test_joined_minutes_are_taken_apart_again() -> None:
 
 
 def test_minutes_that_are_not_those_of_the_events_are_refused() -> None:
-    for minutes in ([[1, 0], [0, 0]], [[1, 0], []]):
-        with pytest.raises(ValueError, match="assign"):
+    for minutes in ([[1, 0], [0, 0]], [[1, 0], []], [[7], []]):
+        with pytest.raises(ValueError, match="reshape"):
             encode([["login", "pay"], ["pay"]], minutes, VOCABULARY, max_events=5)
 
 
