@@ -124,8 +124,3 @@ def test_elapsed_minutes_are_exact_however_far_from_the_origin(start: datetime) 
     microseconds = np.array([(time - origin) // timedelta(microseconds=1) for time in times])
 
     assert elapsed_minutes(microseconds, int(microseconds[-1])).tolist() == [447, 446.5, 0]
-
-
-def test_refuses_minutes_that_are_not_as_many_as_events() -> None:
-    with pytest.raises(ValueError, match="cannot assign"):
-        encode([["login"], ["pay"]], [[1, 2], [3]], Vocabulary(("login", "pay")), 50)
