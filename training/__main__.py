@@ -58,10 +58,10 @@ def train(
     _quieten_libraries()
     from training.checkpoints import CheckpointError, Checkpoints  # noqa: PLC0415
     from training.descent import FitError  # noqa: PLC0415
-    from training.eventlog import EventLogError  # noqa: PLC0415
     from training.gate import GateError  # noqa: PLC0415
     from training.pipeline import train_and_publish  # noqa: PLC0415
     from training.report import REPORT_FILE  # noqa: PLC0415
+    from training.rows import EventLogError  # noqa: PLC0415
     from training.tracking import TrackingError, tracked  # noqa: PLC0415
     from training.verdict import WorseThanAggregatesError  # noqa: PLC0415
 
@@ -121,7 +121,7 @@ def tune(
     config = config.model_copy(update={"tune": budget})
 
     _quieten_libraries()
-    from training.eventlog import EventLogError  # noqa: PLC0415
+    from training.rows import EventLogError  # noqa: PLC0415
     from training.study import TuneError  # noqa: PLC0415
     from training.tune import tune as tune_options  # noqa: PLC0415
 

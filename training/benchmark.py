@@ -20,17 +20,19 @@ import numpy as np
 import tensorflow as tf
 from rich.console import Console
 
-from training.config import ConfigError, DataConfig, TrainingConfig
+from training.config import ConfigError, TrainingConfig
 from training.contenders import BASELINES, CONTENDERS, fit_contender
+from training.data_config import DataConfig
 from training.descent import FitError
 from training.evaluation import evaluate
-from training.eventlog import EventLogError, read_event_log
+from training.log_reading import read_event_log
 from training.metrics import weighted_roc_auc
 from training.parts import Parts, cut_parts
 from training.progress import FitsProgress
 from training.report import write_report
 from training.results import GRADIENT_BOOSTING, NETWORK, Evaluation
 from training.risk_store import RiskStore, fingerprint
+from training.rows import EventLogError
 from training.splits import split_by_time
 from training.tables import show_evaluation, show_summary, show_targets
 from training.targets import TARGETS, measure

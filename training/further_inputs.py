@@ -18,9 +18,10 @@ from numpy.typing import NDArray
 from models.further_inputs import SCORED_MINUTE_OF_WEEK, FurtherInput, FurtherInputs, FurtherValues, minute_of_week
 from models.sequences import FIRST_EVENT_TYPE_ID, EncodedBatch
 from training.columns import Column
-from training.eventlog import EventLog, EventLogError
+from training.eventlog import EventLog
 from training.input_config import InputConfig, Transform
 from training.prefixes import Prefixes
+from training.rows import EventLogError
 from training.splits import PARTS, Split
 
 _UNKNOWN_CATEGORY = "never seen in training"

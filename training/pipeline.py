@@ -17,9 +17,9 @@ from training.contenders import baseline_risks
 from training.data_report import report_data
 from training.draft import describe
 from training.evaluation import evaluate
-from training.eventlog import read_event_log
 from training.export import write_saved_model
 from training.gate import run_gate
+from training.log_reading import read_event_log
 from training.parts import cut_parts
 from training.progress import EpochProgress
 from training.report import REPORT_FILE, Trained, write_report

@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 from models.further_inputs import SCORED_MINUTE_OF_WEEK, minute_of_week
 from models.sequences import PADDING_ID, UNKNOWN_ID, EncodedBatch, Vocabulary, elapsed_minutes
 from training.config import Histories
-from training.eventlog import EventLog, EventLogError
-from training.rows import NOT_YET
+from training.eventlog import EventLog
+from training.rows import NOT_YET, EventLogError
 
 _SCORED_SHARE_OF_POSITIVES = 0.9
 _MICROSECONDS_PER_MINUTE = 60_000_000

@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 
 from training.columns import category, column_reads, column_rules, text
-from training.config import DataConfig, TimeUnit
+from training.data_config import DataConfig, TimeUnit
 from training.input_config import InputConfig, with_columns
 from training.labels import label_name, label_reads
 from training.xes import XesError, is_xes, scan_xes

@@ -19,8 +19,9 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from training.config import SplitConfig
-from training.eventlog import EventLog, EventLogError
+from training.data_config import SplitConfig
+from training.eventlog import EventLog
+from training.rows import EventLogError
 
 PARTS = ("fit", "validation", "calibration", "test")
 

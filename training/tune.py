@@ -23,9 +23,10 @@ from rich.console import Console
 from models.sequences import Vocabulary
 from training.config import TrainingConfig
 from training.descent import FitError
-from training.eventlog import EventLog, read_event_log
+from training.eventlog import EventLog
 from training.fit import VALIDATION_METRIC, FitResult, fit_network
 from training.further_inputs import FittedInput, fit_inputs, with_inputs
+from training.log_reading import read_event_log
 from training.losses import network_losses
 from training.network import build_network
 from training.prefixes import Prefixes, cut_prefixes, longest_scored_prefix

@@ -3,7 +3,8 @@
 from collections import Counter
 
 from models.sequences import Vocabulary
-from training.eventlog import EventLog, EventLogError
+from training.eventlog import EventLog
+from training.rows import EventLogError
 
 
 def build_vocabulary(log: EventLog, min_count: int) -> Vocabulary:

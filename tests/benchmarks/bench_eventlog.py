@@ -18,8 +18,8 @@ import numpy as np
 import polars as pl
 
 from tests.benchmarks.results import Row, show, write
-from training.config import DataConfig, SplitConfig
-from training.eventlog import read_event_log
+from training.data_config import DataConfig, SplitConfig
+from training.log_reading import read_event_log
 from training.prefixes import cut_prefixes
 from training.splits import PARTS, split_by_time
 from training.vocabulary import build_vocabulary

@@ -19,10 +19,11 @@ from models.sequences import Vocabulary
 from tests.benchmarks.results import Row, show, write
 from training.batches import encode_buckets
 from training.config import TrainingConfig
-from training.eventlog import EventLog, read_event_log
+from training.eventlog import EventLog
 from training.fit import fit_network
 from training.fit_config import FitConfig
 from training.fit_state import EpochFigures
+from training.log_reading import read_event_log
 from training.losses import network_loss_weights, network_losses
 from training.network import build_network
 from training.network_config import NetworkConfig

@@ -8,8 +8,10 @@ import pytest
 
 from models.repository import Artifact, Repository
 from tests.training.runs import Run, run_train
-from training.config import DataConfig, TrainingConfig
-from training.eventlog import EventLog, read_event_log
+from training.config import TrainingConfig
+from training.data_config import DataConfig
+from training.eventlog import EventLog
+from training.log_reading import read_event_log
 from training.splits import Split, split_by_time
 
 # As the command line does; it counts once OpenMP is loaded, which test modules do.

@@ -4,9 +4,11 @@ import numpy as np
 import polars as pl
 import pytest
 
-from training.config import DataConfig
-from training.eventlog import EventLog, EventLogError, read_event_log
+from training.data_config import DataConfig
+from training.eventlog import EventLog
 from training.input_config import InputConfig
+from training.log_reading import read_event_log
+from training.rows import EventLogError
 
 ROWS = """sequence_id,event_type,timestamp,label,amount,via,country
 b,pay,2026-01-02T00:00:00Z,1,7,,CH

@@ -3,7 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from training.config import SplitConfig
+from training.data_config import SplitConfig
 from training.data_rules import Finding, find_oddities
 from training.eventlog import EventLog
 from training.rows import NOT_YET

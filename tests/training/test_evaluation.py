@@ -6,7 +6,8 @@ from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
 from tests.training.histories import random_log
-from training.config import DataConfig, EvaluationConfig, TrainingConfig
+from training.config import EvaluationConfig, TrainingConfig
+from training.data_config import DataConfig
 from training.evaluation import evaluate
 from training.metrics import weighted_roc_auc
 from training.prefixes import Prefixes, cut_prefixes

@@ -6,11 +6,12 @@ import pytest
 from models.further_inputs import FurtherInputs
 from models.sequences import Vocabulary, encode
 from training.columns import Column
-from training.eventlog import EventLog, EventLogError
+from training.eventlog import EventLog
 from training.further_inputs import fit_inputs, tabular, values_of, with_inputs
 from training.input_config import InputConfig
 from training.prefixes import Prefixes, cut_prefixes
 from training.reference import reference_statistics
+from training.rows import EventLogError
 
 INPUTS = [
     InputConfig(name="amount", kind="numeric", transform="log1p"),

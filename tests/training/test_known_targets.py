@@ -6,7 +6,7 @@ import pytest
 from models.sequences import PADDING_ID, Vocabulary
 from tests.training.architectures import ARCHITECTURES
 from tests.training.histories import random_log
-from training.config import SplitConfig
+from training.data_config import SplitConfig
 from training.eventlog import EventLog
 from training.known_targets import TARGET_OF, count_known, known_targets, missing
 from training.losses import network_losses

@@ -9,10 +9,11 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from models.sequences import EncodedBatch, Vocabulary, encode
-from training.config import DataConfig
-from training.eventlog import EventLog, EventLogError, read_event_log
+from training.data_config import DataConfig
+from training.eventlog import EventLog
+from training.log_reading import read_event_log
 from training.prefixes import Prefixes, cut_prefixes, longest_scored_prefix
-from training.rows import NOT_YET
+from training.rows import NOT_YET, EventLogError
 
 SAMPLE = Path(__file__).parents[2] / "training" / "sample" / "itsm_sla_breach_6k.csv.gz"
 

@@ -4,7 +4,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from training.config import DataConfig, TimeUnit
+from training.data_config import DataConfig, TimeUnit
 from training.rows import NOT_YET, EventLogError, read_rows
 
 HEADER = "sequence_id,event_type,timestamp,label,known_at"

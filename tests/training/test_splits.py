@@ -7,8 +7,10 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from training.config import DataConfig, SplitConfig
-from training.eventlog import EventLog, EventLogError, read_event_log
+from training.data_config import DataConfig, SplitConfig
+from training.eventlog import EventLog
+from training.log_reading import read_event_log
+from training.rows import EventLogError
 from training.splits import PARTS, Losses, _entities, cut_in_two, split_by_time
 
 SAMPLE = Path(__file__).parents[2] / "training" / "sample" / "itsm_sla_breach_6k.csv.gz"

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from training.eventlog import EventLog, EventLogError
+from training.eventlog import EventLog
+from training.rows import EventLogError
 from training.vocabulary import build_vocabulary
 
 

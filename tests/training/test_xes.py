@@ -5,8 +5,10 @@ import polars as pl
 import pytest
 
 from training import xes
-from training.config import DataConfig
-from training.eventlog import EventLog, EventLogError, read_event_log
+from training.data_config import DataConfig
+from training.eventlog import EventLog
+from training.log_reading import read_event_log
+from training.rows import EventLogError
 from training.xes import is_xes, scan_xes
 
 HEAD = """<?xml version="1.0" encoding="UTF-8"?>
