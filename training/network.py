@@ -7,7 +7,8 @@ elapsed_minutes - gaps -.- time --------------------'                         |
                         '-------------------------------------- (time gates) -'
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 
 import keras
@@ -69,7 +70,9 @@ def build_network(
     )
     if config.members == 1:
         return build("sequence_risk")
-    return join_members([build(f"member_{number}") for number in range(1, config.members + 1)])
+    members = [build(f"member_{number}") for number in range(1, config.members + 1)]
+    with _names_of_inputs():
+        return join_members(members)
 
 
 def _build_member(
@@ -116,8 +119,15 @@ def _build_member(
         num_droppable = config.convolution_filters
     state = recur(config, events, gaps, mask, num_droppable, is_portable=is_portable, is_per_event=is_per_event)
     logits = add_heads(config, vocabulary_size, state, for_head, is_per_event=is_per_event)
-    try:
+    with _names_of_inputs():
         return keras.Model(inputs, logits, name=name)
+
+
+@contextmanager
+def _names_of_inputs() -> Iterator[None]:
+    """Where Keras makes a network of tensors, and refuses one whose parts are called alike."""
+    try:
+        yield
     except ValueError as error:
         # Every other name in it is ours, or Keras' own.
         raise ConfigError(

@@ -131,4 +131,5 @@ def test_the_readme_has_a_row_for_every_option_with_its_default() -> None:
 
     assert rows.keys() >= expected.keys()
     plain = {name: default for name, default in expected.items() if isinstance(default, int | float | str)}
-    assert {name: rows[name].strip() for name in plain} == {name: str(default) for name, default in plain.items()}
+    in_toml = {name: str(default).lower() if default is False else str(default) for name, default in plain.items()}
+    assert {name: rows[name].strip() for name in plain} == in_toml

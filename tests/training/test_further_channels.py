@@ -168,11 +168,12 @@ def test_every_weight_learns_and_what_standardises_does_not(network: keras.Model
     }
 
 
-def test_an_input_called_as_a_part_of_the_network_is_refused() -> None:
-    called = FittedInput(FurtherInput(name="dense", kind="numeric", per="event", unit=None, default=None))
+@pytest.mark.parametrize(("name", "members"), [("dense", 1), ("member_1", 2), ("mean_risk", 2)])
+def test_an_input_called_as_a_part_of_the_network_is_refused(name: str, members: int) -> None:
+    called = FittedInput(FurtherInput(name=name, kind="numeric", per="event", unit=None, default=None))
 
-    with pytest.raises(ConfigError, match=r"dense.*Give the input another name"):
-        build_network(CONFIG, VOCABULARY_SIZE, 0.02, (called,))
+    with pytest.raises(ConfigError, match=rf"{name}.*Give the input another name"):
+        build_network(CONFIG.model_copy(update={"members": members}), VOCABULARY_SIZE, 0.02, (called,))
 
 
 def test_an_export_passes_the_gate_unless_an_input_is_missing(network: keras.Model, tmp_path: Path) -> None:
