@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from models.sequences import EncodedBatch, Vocabulary
+from models.sequences import MICROSECONDS_PER_MINUTE, EncodedBatch, Vocabulary
 
 INPUT_NAME_PATTERN = r"^[a-z][a-z0-9_]{0,63}$"
 
@@ -23,7 +23,6 @@ MINUTES_PER_WEEK = 10_080
 LARGEST_NUMBER = 1e30
 
 _SIGNATURE_NAMES = frozenset({"event_ids", "event_types", "elapsed_minutes"})
-_MICROSECONDS_PER_MINUTE = 60_000_000
 # 1970 began on a Thursday.
 _MINUTES_FROM_MONDAY_TO_1970 = 3 * 1_440
 
@@ -140,9 +139,9 @@ def minute_of_week(times_microseconds: NDArray[np.int64] | int) -> NDArray[np.fl
     Args:
         times_microseconds: Times since 1970, of any shape.
     """
-    since_monday = np.asarray(times_microseconds) + _MINUTES_FROM_MONDAY_TO_1970 * _MICROSECONDS_PER_MINUTE
-    minutes: NDArray[np.float64] = since_monday % (MINUTES_PER_WEEK * _MICROSECONDS_PER_MINUTE)
-    return minutes / _MICROSECONDS_PER_MINUTE
+    since_monday = np.asarray(times_microseconds) + _MINUTES_FROM_MONDAY_TO_1970 * MICROSECONDS_PER_MINUTE
+    minutes: NDArray[np.float64] = since_monday % (MINUTES_PER_WEEK * MICROSECONDS_PER_MINUTE)
+    return minutes / MICROSECONDS_PER_MINUTE
 
 
 def _kept(rows: Sequence[Sequence[FurtherValue | None] | None], batch: EncodedBatch) -> list[FurtherValue | None]:

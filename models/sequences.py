@@ -18,7 +18,7 @@ PADDING_ID = 0
 UNKNOWN_ID = 1
 FIRST_EVENT_TYPE_ID = 2
 
-_MICROSECONDS_PER_MINUTE = 60_000_000
+MICROSECONDS_PER_MINUTE = 60_000_000
 
 EventType = str | int
 
@@ -160,7 +160,7 @@ def elapsed_minutes(times_microseconds: NDArray[np.int64], scored_at_microsecond
         times_microseconds: int64 (time,), event times since any fixed origin.
         scored_at_microseconds: The scoring moment since the same origin.
     """
-    return (scored_at_microseconds - times_microseconds) / _MICROSECONDS_PER_MINUTE
+    return (scored_at_microseconds - times_microseconds) / MICROSECONDS_PER_MINUTE
 
 
 def encode(

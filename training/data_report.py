@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from models.manifest import Quantiles
+from models.sequences import MICROSECONDS_PER_MINUTE
 from training.data_rules import Finding, find_oddities
 from training.eventlog import EventLog
 from training.splits import PARTS, Losses, Split
@@ -20,7 +21,6 @@ from training.splits import PARTS, Losses, Split
 LEVELS = (0.0, 0.1, 0.5, 0.9, 0.99, 1.0)
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECONDS_PER_MINUTE = 60_000_000
 
 
 class Part(BaseModel):
@@ -120,7 +120,7 @@ def report_data(log: EventLog, split: Split, min_count: int, now: datetime) -> D
         last_event_at=_moment(log, int(log.times_microseconds.max())),
         label_share=float(log.labels.mean()),
         length_quantiles=_quantiles(log.lengths),
-        gap_minutes_quantiles=_quantiles(gaps[is_within] / _MICROSECONDS_PER_MINUTE),
+        gap_minutes_quantiles=_quantiles(gaps[is_within] / MICROSECONDS_PER_MINUTE),
         parts=tuple(_part(name, getattr(split, name), split.losses.get(name, Losses())) for name in PARTS),
         findings=find_oddities(log, split, min_count, (now - _EPOCH) // timedelta(microseconds=1)),
     )

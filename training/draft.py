@@ -8,7 +8,7 @@ from pathlib import Path
 import keras
 
 from models.manifest import Draft, Evaluation, Metric, ModelInput
-from models.sequences import Vocabulary
+from models.sequences import MICROSECONDS_PER_MINUTE, Vocabulary
 from training import results
 from training.bootstrap import CONFIDENCE
 from training.calibration import Platt
@@ -29,7 +29,6 @@ INPUTS = (
 GOLDEN_TOLERANCE = 1e-5
 
 _MICROSECONDS_PER_SECOND = 1_000_000
-_MICROSECONDS_PER_MINUTE = 60_000_000
 _LARGEST_MAX_ELAPSED_MINUTES = 1_000_000_000
 
 
@@ -86,7 +85,7 @@ def describe(
 def default_max_elapsed_minutes(log: EventLog) -> float:
     """Ten times the longest sequence of `log`, in whole minutes: beyond it, a client's units are probably wrong."""
     spans = log.times_microseconds[log.offsets[1:] - 1] - log.starts_microseconds
-    tenfold = ceil(10 * int(spans.max()) / _MICROSECONDS_PER_MINUTE)
+    tenfold = ceil(10 * int(spans.max()) / MICROSECONDS_PER_MINUTE)
     return float(min(max(tenfold, 1), _LARGEST_MAX_ELAPSED_MINUTES))
 
 

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from training.bootstrap import Bootstrap, interval
 from training.config import TrainingConfig
+from training.metrics import FloatArray
 from training.prefixes import Prefixes
 from training.results import (
     GRADIENT_BOOSTING,
@@ -22,8 +23,6 @@ from training.results import (
 from training.samples import Histories, Sampled, sample_figures
 from training.slices import each_slice, slice_values
 from training.verdict import judge
-
-FloatArray = NDArray[np.float64]
 
 _COMPARED = (NETWORK, GRADIENT_BOOSTING)
 

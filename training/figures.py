@@ -24,9 +24,8 @@ from training.drawing import (
     axes,
     to_svg,
 )
+from training.metrics import FloatArray
 from training.results import GRADIENT_BOOSTING, LOGISTIC_REGRESSION, NETWORK, Evaluation, Scored
-
-FloatArray = NDArray[np.float64]
 
 MODELS = {
     NETWORK: ("network", NETWORK_COLOUR, 2.0),

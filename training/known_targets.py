@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models.sequences import PADDING_ID, Vocabulary
+from models.sequences import MICROSECONDS_PER_MINUTE, PADDING_ID, Vocabulary
 from training.prefixes import Prefixes
 
 Targets = Mapping[str, NDArray[Any]]
@@ -28,8 +28,6 @@ TARGET_OF = {
     "minutes_to_next_event": "minutes_to_next_event",
 }
 """By the output's name in `training.heads.apply_heads`."""
-
-_MICROSECONDS_PER_MINUTE = 60_000_000
 
 
 def known_targets(outputs: Iterable[str], prefixes: Prefixes, vocabulary: Vocabulary) -> dict[str, NDArray[Any]]:
@@ -76,7 +74,7 @@ def _next_event(prefixes: Prefixes, vocabulary: Vocabulary) -> NDArray[np.int32]
 
 def _minutes_to_next_event(prefixes: Prefixes, _: Vocabulary) -> NDArray[np.float32]:
     events, is_there = _followers(prefixes)
-    minutes = (prefixes.log.times_microseconds[events] - prefixes.asked_microseconds) / _MICROSECONDS_PER_MINUTE
+    minutes = (prefixes.log.times_microseconds[events] - prefixes.asked_microseconds) / MICROSECONDS_PER_MINUTE
     return np.where(is_there, minutes, np.nan).astype(np.float32)[:, None]
 
 

@@ -13,14 +13,13 @@ import polars as pl
 from numpy.typing import NDArray
 
 from models.further_inputs import SCORED_MINUTE_OF_WEEK
+from models.sequences import MICROSECONDS_PER_MINUTE
 from training.columns import Column, row_name, shared_texts, texts
 from training.data_config import DataConfig
 from training.eventlog import EventLog
 from training.input_config import InputConfig, with_columns
 from training.labels import MISSING, further_labels, label_name
 from training.rows import EventLogError, and_more, read_rows
-
-_MICROSECONDS_PER_MINUTE = 60_000_000
 
 
 def read_event_log(path: Path, config: DataConfig, inputs: Sequence[InputConfig] = ()) -> EventLog:
@@ -77,7 +76,7 @@ def _sorted_into_sequences(rows: pl.DataFrame, config: DataConfig, inputs: Seque
         label_times_microseconds=of_sequence["label_microseconds"].to_numpy() if config.label_time_column else None,
         label_horizon_microseconds=None
         if horizon_minutes is None
-        else round(horizon_minutes * _MICROSECONDS_PER_MINUTE),
+        else round(horizon_minutes * MICROSECONDS_PER_MINUTE),
         entities=texts(of_sequence["entity"]) if config.entity_column else None,
         split_values=texts(of_sequence["split"]) if config.split_column else None,
         was_unordered=_has_descent(event_rows, offsets),

@@ -13,16 +13,14 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 from matplotlib.transforms import Bbox
-from numpy.typing import NDArray
 
 from models.sequences import FIRST_EVENT_TYPE_ID, UNKNOWN_ID
 from training.drawing import INK, LABEL_0_COLOUR, LABEL_1_COLOUR, NETWORK_COLOUR, Drawing, axes, figure_of, to_svg
 from training.ensemble import members_of
 from training.fit import FitResult
+from training.metrics import FloatArray
 from training.network_config import NetworkConfig
 from training.recurrence import layer_names
-
-FloatArray = NDArray[np.float64]
 
 _MINUTES = np.geomspace(0.1, 1_000_000, 141)
 _NAMED_MINUTES = {

@@ -18,13 +18,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.further_inputs import SCORED_MINUTE_OF_WEEK, minute_of_week
-from models.sequences import PADDING_ID, UNKNOWN_ID, EncodedBatch, Vocabulary, elapsed_minutes
+from models.sequences import MICROSECONDS_PER_MINUTE, PADDING_ID, UNKNOWN_ID, EncodedBatch, Vocabulary, elapsed_minutes
 from training.config import Histories
 from training.eventlog import EventLog
 from training.rows import NOT_YET, EventLogError
 
 _SCORED_SHARE_OF_POSITIVES = 0.9
-_MICROSECONDS_PER_MINUTE = 60_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +89,7 @@ class Prefixes:
         is_event = steps < events_used[:, None]
         events = (ends - events_used)[:, None] + np.where(is_event, steps, 0)
         ids = np.where(is_event, event_ids[events], np.int32(PADDING_ID))
-        minutes = (self.asked_microseconds[:, None] - self.log.times_microseconds[events]) / _MICROSECONDS_PER_MINUTE
+        minutes = (self.asked_microseconds[:, None] - self.log.times_microseconds[events]) / MICROSECONDS_PER_MINUTE
         return EncodedBatch(
             event_ids=ids,
             elapsed_minutes=np.where(is_event, minutes, 0.0).astype(np.float32),
@@ -187,8 +186,8 @@ def _between_events(
     generator = np.random.default_rng(seed)
     is_drawn, position = generator.random(len(last)) < chance, generator.random(len(last))
     microseconds = silent_until - silent_from
-    minutes = np.expm1(position * np.log1p(np.maximum(microseconds, 0) / _MICROSECONDS_PER_MINUTE))
-    silence = np.clip(np.rint(minutes * _MICROSECONDS_PER_MINUTE).astype(np.int64), 1, np.maximum(microseconds - 1, 1))
+    minutes = np.expm1(position * np.log1p(np.maximum(microseconds, 0) / MICROSECONDS_PER_MINUTE))
+    silence = np.clip(np.rint(minutes * MICROSECONDS_PER_MINUTE).astype(np.int64), 1, np.maximum(microseconds - 1, 1))
     further = np.flatnonzero(is_drawn & (microseconds > 1))
     return further, (silent_from + silence)[further]
 
