@@ -130,7 +130,7 @@ def evaluate_log(subject: Subject, output: Path, num_seeds: int, models: Sequenc
     console.print(f"Comparing, with {config.evaluation.resamples:,} resamples")
     kept = {model: [store.read(model, seeds[0] if model in BASELINES else seed) for seed in seeds] for model in models}
     risks = {model: np.stack([row for row in rows if row is not None]) for model, rows in kept.items()}
-    return evaluate(config, parts.test, risks, seeds)
+    return evaluate(config, parts.test, risks, seeds, further=parts.further)
 
 
 def find_subjects(data: Path, only: Sequence[str] = ()) -> list[Subject]:

@@ -6,7 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.bootstrap import Bootstrap, interval
+from training.calibration import sigmoid
 from training.config import TrainingConfig
+from training.further_inputs import FittedInput
 from training.metrics import FloatArray
 from training.prefixes import Prefixes
 from training.results import (
@@ -32,7 +34,9 @@ def evaluate(
     prefixes: Prefixes,
     risks: Mapping[str, FloatArray],
     seeds: Sequence[int],
+    *,
     further_logits: Mapping[str, FloatArray] | None = None,
+    further: Sequence[FittedInput] = (),
 ) -> Evaluation:
     """Compare models by their risks for `prefixes`.
 
@@ -43,6 +47,7 @@ def evaluate(
             without a random part has the same row for each seed.
         seeds: The seeds.
         further_logits: What the network says of further labels, by their column, float64 (prefix,); its first seed's.
+        further: What models are told beside types and times; the test period is cut by categories of a sequence.
     """
     labels = prefixes.labels.astype(np.float64)
     owners = _owners(prefixes)
@@ -69,7 +74,7 @@ def evaluate(
         by_seed={model: _by_seed(of_model) for model, of_model in samples.items()},
         differences=differences,
         by_length=() if prefixes.histories == "whole" else _by_length(test, samples, bootstrap),
-        by_slice=_by_slice(test, prefixes, risks, bootstrap),
+        by_slice=_by_slice(test, slice_values(prefixes, further), prefixes.sequences, risks, bootstrap),
         verdict=verdict,
         sentence=sentence,
         scored=Scored(
@@ -145,19 +150,21 @@ def _by_further_label(
             continue
         known = Histories(labels, test.strata, test.owners).where(is_known)
         # Of risks between 0 and 1 as all figures want them; their order is that of the logits.
-        risks = 1 / (1 + np.exp(-logits[None, is_known]))
+        risks = sigmoid(logits[None, is_known])
         (sampled,) = sample_figures([(known, risks)], bootstrap, has_lift=False)
         figures[column] = _figures(sampled, bootstrap).get(MAIN_METRIC)
     return _known(figures)
 
 
 def _by_slice(
-    test: Histories, prefixes: Prefixes, risks: Mapping[str, FloatArray], bootstrap: Bootstrap
+    test: Histories,
+    cut_by: Mapping[str, NDArray[np.object_]],
+    sequences: NDArray[np.int64],
+    risks: Mapping[str, FloatArray],
+    bootstrap: Bootstrap,
 ) -> tuple[SliceFigures, ...]:
     slices = [
-        (column, value, is_chosen)
-        for column, values in slice_values(prefixes).items()
-        for value, is_chosen in each_slice(values)
+        (column, value, is_chosen) for column, values in cut_by.items() for value, is_chosen in each_slice(values)
     ]
     scored = [(test.where(chosen), risks[model][:, chosen]) for _, _, chosen in slices for model in _COMPARED]
     samples = iter(sample_figures(scored, bootstrap, has_lift=False))
@@ -168,7 +175,7 @@ def _by_slice(
             SliceFigures(
                 column=column,
                 value=value,
-                num_sequences=len(np.unique(prefixes.sequences[is_chosen])),
+                num_sequences=len(np.unique(sequences[is_chosen])),
                 num_prefixes=int(is_chosen.sum()),
                 prevalence=float(test.labels[is_chosen].mean()),
                 figures={NETWORK: _figures(network, bootstrap), GRADIENT_BOOSTING: _figures(boosting, bootstrap)},

@@ -24,7 +24,7 @@ from training.drawing import (
     axes,
     to_svg,
 )
-from training.metrics import FloatArray
+from training.metrics import NUM_CALIBRATION_BINS, FloatArray, calibration_bins
 from training.results import GRADIENT_BOOSTING, LOGISTIC_REGRESSION, NETWORK, Evaluation, Scored
 
 MODELS = {
@@ -36,7 +36,6 @@ MODELS = {
 
 _SQUARE = (4.1, 3.8)
 _WIDE = (7.4, 3.4)
-_NUM_BINS = 15
 _PERIODS = {"D": "day", "W": "week", "M": "month"}
 _MOST_PERIODS = 30
 _POINTS = np.linspace(0, 1, 201)
@@ -104,9 +103,9 @@ def reliability(evaluation: Evaluation) -> Drawing:
         return Drawing(
             "reliability",
             "Reliability",
-            f"Histories in {_NUM_BINS} groups of equal size by their risk: on the dotted line they come true. Bars are "
-            "95 % intervals as for independent histories, and so a little narrow. Below, how many histories have which "
-            "risk.",
+            f"Histories in {NUM_CALIBRATION_BINS} groups of equal size by their risk, equal risks together: on the "
+            "dotted line they come true. Bars are 95 % intervals as for independent histories, and so a little narrow. "
+            "Below, how many histories have which risk.",
             to_svg(plot, "reliability", "Reliability diagram with counts"),
         )
 
@@ -215,10 +214,8 @@ def _reliability(labels: FloatArray, risks: FloatArray) -> tuple[FloatArray, Flo
 
     Wilson 1927, Journal of the American Statistical Association 22(158).
     """
-    groups = [group for group in np.array_split(np.argsort(risks, kind="stable"), _NUM_BINS) if len(group)]
-    count = np.array([len(group) for group in groups])
-    mean = np.array([risks[group].mean() for group in groups])
-    share = np.array([labels[group].mean() for group in groups])
+    _, bins, count = np.unique(calibration_bins(risks), return_inverse=True, return_counts=True)
+    mean, share = np.bincount(bins, risks) / count, np.bincount(bins, labels) / count
     square = _NORMAL_QUANTILE**2
     centre = (share + square / (2 * count)) / (1 + square / count)
     half = _NORMAL_QUANTILE * np.sqrt(share * (1 - share) / count + square / (4 * count**2)) / (1 + square / count)

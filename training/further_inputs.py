@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models.further_inputs import SCORED_MINUTE_OF_WEEK, FurtherInput, FurtherInputs, FurtherValues, minute_of_week
+from models.further_inputs import FurtherInput, FurtherInputs, FurtherValues, minute_of_week
 from models.sequences import FIRST_EVENT_TYPE_ID, EncodedBatch
 from training.columns import Column
 from training.eventlog import EventLog
@@ -101,7 +101,10 @@ def tabular(encoded: EncodedBatch) -> tuple[NDArray[np.float32], list[bool]]:
     """What models that know no sequences are told of the further inputs: the same, at the scoring moment.
 
     Columns in the order of `encoded.further`: of an input per sequence its value; of a number per event its latest,
-    mean and largest; of a category per event its latest; of the clock hour of day and day of week, Monday 0.
+    mean and largest; of a category per event its latest.
+
+    Args:
+        encoded: Without the clock, which is told as a category.
 
     Returns:
         float32 (batch, columns), and of each column whether it holds ids of categories.
@@ -110,11 +113,9 @@ def tabular(encoded: EncodedBatch) -> tuple[NDArray[np.float32], list[bool]]:
     are_categories: list[bool] = []
     rows, last = np.arange(len(encoded.events_used)), encoded.events_used - 1
     is_event = np.arange(encoded.event_ids.shape[1]) < encoded.events_used[:, None]
-    for name, values in encoded.further.items():
+    for values in encoded.further.values():
         is_category = values.dtype == np.int32
-        if name == SCORED_MINUTE_OF_WEEK:
-            told = [values % 1_440 / 60, values // 1_440]
-        elif values.ndim == 1:
+        if values.ndim == 1:
             told = [values]
         elif is_category:
             told = [values[rows, last]]

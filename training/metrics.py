@@ -179,15 +179,8 @@ class Deviations:
 
     @classmethod
     def of(cls, labels: FloatArray, risks: FloatArray, owners: IndexArray, num_owners: int) -> "Deviations":
-        """Sum up; arguments as for `RankedRisks.of`.
-
-        The bins hold equally many prefixes each. Equal risks share a bin, however many they are: nothing but the order
-        of rows could tell them apart.
-        """
-        ascending = np.sort(risks)
-        cuts = np.arange(NUM_CALIBRATION_BINS) * len(risks) // NUM_CALIBRATION_BINS
-        bins = np.searchsorted(np.unique(ascending[cuts]), risks, "right") - 1
-        cells = owners * NUM_CALIBRATION_BINS + bins
+        """Sum up; arguments as for `RankedRisks.of`."""
+        cells = owners * NUM_CALIBRATION_BINS + calibration_bins(risks)
         surplus = np.bincount(cells, labels - risks, num_owners * NUM_CALIBRATION_BINS).astype(np.float64)
         return cls(
             num_prefixes=np.bincount(owners, minlength=num_owners).astype(np.float64),
@@ -204,6 +197,16 @@ class Deviations:
         """Mean |share of label 1 - mean risk| over the bins, by their prefixes, float64 (resample,); 0 is perfect."""
         counts = weights.astype(np.float64)
         return _ratio(np.abs(counts @ self.surplus).sum(axis=1), counts @ self.num_prefixes)
+
+
+def calibration_bins(risks: FloatArray) -> IndexArray:
+    """The calibration bin of each history by its risk, ascending from 0, int64 (prefix,).
+
+    Bins hold equally many histories. Equal risks share one, however many they are: nothing but the order of rows could
+    tell them apart.
+    """
+    cuts = np.arange(NUM_CALIBRATION_BINS) * len(risks) // NUM_CALIBRATION_BINS
+    return np.searchsorted(np.unique(np.sort(risks)[cuts]), risks, "right") - 1
 
 
 def weighted_mean_roc_auc(weighed: WeighedRisks) -> FloatArray:

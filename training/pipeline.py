@@ -104,7 +104,8 @@ def train_and_publish(
         parts.test,
         {model: of[None] for model, of in risks.items()},
         [config.seed],
-        fitted.further_logits(parts.test),
+        further_logits=fitted.further_logits(parts.test),
+        further=parts.further,
     )
     show_evaluation(console, evaluation)
     if not publishes_worse:

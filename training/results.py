@@ -72,7 +72,7 @@ class SliceFigures:
     """Figures of one part of the test period.
 
     Attributes:
-        column: What it is cut by: `month`, `first_event_type`, or a column of the log.
+        column: What it is cut by: `month`, `first_event_type`, or an input of one category a sequence.
         value: The value all its sequences share; "(others)" for rare ones together.
         num_sequences: Sequences with a history in it.
         num_prefixes: Its histories.

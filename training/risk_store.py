@@ -4,9 +4,9 @@ RiskStore     one directory an evaluation, one file a model and seed
 fingerprint   what risks depend on: configuration, data, code, libraries
 """
 
+import ast
 import hashlib
 import json
-import re
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +17,6 @@ from training.provenance import file_sha256, library_versions
 
 _ROOT = Path(__file__).resolve().parent.parent
 _FITTING = "training/contenders.py"
-_IMPORT = re.compile(r"^from ((?:training|models)(?:\.\w+)*) import (\w+)", re.MULTILINE)
 
 
 class RiskStore:
@@ -87,8 +86,9 @@ def _sources(path: Path) -> set[Path]:
         if path in found:
             continue
         found.add(path)
-        for module, name in _IMPORT.findall(path.read_text(encoding="utf-8")):
-            parts = _ROOT.joinpath(*module.split("."))
-            named = [parts.with_suffix(".py"), (parts / name).with_suffix(".py")]
-            waiting += [source for source in named if source.is_file()]
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and node.module is not None:
+                module = _ROOT.joinpath(*node.module.split("."))
+                named = [module.with_suffix(".py"), *((module / one.name).with_suffix(".py") for one in node.names)]
+                waiting += [source for source in named if source.is_file()]
     return found

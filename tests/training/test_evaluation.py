@@ -153,7 +153,7 @@ def test_further_labels_are_ranked_where_they_are_known() -> None:
     logits = np.random.default_rng(0).normal(size=len(prefixes)) + (prefixes.sequences % 2)
     both = {NETWORK: guess(prefixes, 0.3), GRADIENT_BOOSTING: guess(prefixes, 0.3, 1)}
 
-    evaluation = evaluate(CONFIG, prefixes, both, [1], {"moved": logits, "upset": logits})
+    evaluation = evaluate(CONFIG, prefixes, both, [1], further_logits={"moved": logits, "upset": logits})
 
     known = ~np.isnan(further[prefixes.sequences])
     labels = further[prefixes.sequences].astype(np.float64)

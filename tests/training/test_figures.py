@@ -76,10 +76,16 @@ def test_curves_take_equal_risks_together() -> None:
 
 
 def test_a_group_of_the_reliability_diagram_has_wilsons_interval() -> None:
-    mean, share, margin = _reliability(np.tile([1.0, 0.0, 0.0, 0.0], 30), np.full(120, 0.25))
+    mean, share, margin = _reliability(np.tile([1.0, 0.0, 0.0, 0.0], 30), np.linspace(0.2, 0.3, 120))
 
     assert len(mean) == 15
-    assert mean == pytest.approx(np.full(15, 0.25))
+    assert (np.diff(mean) > 0).all()
     # Two of eight; statsmodels' proportion_confint(2, 8, method="wilson") gives 0.0715 to 0.5907.
     assert share == pytest.approx(np.full(15, 0.25))
     assert margin[:, 0] == pytest.approx([0.25 - 0.0715, 0.5907 - 0.25], abs=1e-3)
+
+
+def test_equal_risks_are_one_group_of_the_reliability_diagram_in_whatever_order_they_come() -> None:
+    mean, share, _ = _reliability(np.repeat([1.0, 0.0], [30, 90]), np.full(120, 0.25))
+
+    assert (mean.tolist(), share.tolist()) == ([0.25], [0.25])

@@ -3,7 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from models.further_inputs import FurtherInputs
+from models.further_inputs import SCORED_MINUTE_OF_WEEK, FurtherInputs
 from models.sequences import Vocabulary, encode
 from training.columns import Column
 from training.eventlog import EventLog
@@ -96,12 +96,15 @@ def test_values_are_those_a_client_would_send(prefixes: Prefixes) -> None:
     assert last["scored_minute_of_week"] == (3 * 1_440 + 6_000) % 10_080
 
 
-def test_models_without_sequences_are_told_the_latest_values_hour_and_weekday(prefixes: Prefixes) -> None:
-    columns, are_categories = tabular(prefixes.encoded(VOCABULARY, 50))
+def test_models_without_sequences_are_told_the_latest_values(prefixes: Prefixes) -> None:
+    encoded = prefixes.encoded(VOCABULARY, 50)
+    without_clock = {name: values for name, values in encoded.further.items() if name != SCORED_MINUTE_OF_WEEK}
 
-    assert columns[2].tolist() == pytest.approx([100, 37, 100, 3, 30, 65 / 60, 3])
-    assert columns[4].tolist() == pytest.approx([-5, -2.5, 0, 1, 50, 4, 0])
-    assert are_categories == [False, False, False, True, False, False, False]
+    columns, are_categories = tabular(replace(encoded, further=without_clock))
+
+    assert columns[2].tolist() == pytest.approx([100, 37, 100, 3, 30])
+    assert columns[4].tolist() == pytest.approx([-5, -2.5, 0, 1, 50])
+    assert are_categories == [False, False, False, True, False]
 
 
 def test_reference_statistics_describe_the_inputs(prefixes: Prefixes) -> None:

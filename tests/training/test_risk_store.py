@@ -1,9 +1,13 @@
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 
 from training.config import TrainingConfig
-from training.risk_store import RiskStore, fingerprint
+from training.risk_store import RiskStore, _sources, fingerprint
+
+ROOT = Path(__file__).parents[2]
 
 
 def test_risks_are_found_again_only_for_what_they_were_computed_from(tmp_path: Path) -> None:
@@ -33,3 +37,11 @@ def test_a_fingerprint_changes_with_what_risks_depend_on_and_with_nothing_else(
     assert fingerprint(judged, log_path) == told
     assert fingerprint(wider, log_path) != told
     assert fingerprint(config, other_log) != told
+
+
+def test_a_fingerprint_knows_all_the_code_that_a_fit_imports() -> None:
+    script = "import sys, training.contenders; print(*[getattr(m, '__file__', None) for m in sys.modules.values()])"
+    loaded = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
+    own = {Path(path) for path in loaded.stdout.split() if Path(path).parent in {ROOT / "training", ROOT / "models"}}
+
+    assert {path for path in own if path.name != "__init__.py"} <= _sources(ROOT / "training" / "contenders.py")
