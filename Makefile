@@ -21,7 +21,7 @@ COMPILE := $(VENV)/bin/uv pip compile pyproject.toml --universal --python-versio
 .PHONY: help serve test train tune evaluate check format bench bench-peers bench-protocols clients-test triton-differential images sbom cluster-test manifests-test monitoring-test rules prove lock clean
 
 help: ## Show this list.
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 24
 
 serve: $(VENV)/service ## Serve the default model on 127.0.0.1:8080 (SEQRISK_PORT changes the port).
 	@exec $(PYTHON) -m service serve

@@ -72,17 +72,22 @@ class Bootstrap:
         return np.append(figures[0].mean(), resampled)
 
 
-def interval(sample: NDArray[np.float64]) -> Interval | None:
+def interval(sample: NDArray[np.float64], *, is_mirrored: bool = False) -> Interval | None:
     """The first figure with quantiles of the others; None where the test period itself has none.
 
     Resamples without both classes have no figure and are left out.
 
     Args:
         sample: float64 (1 + resample,).
+        is_mirrored: For figures of at least 0 that chance makes larger, and resampling larger again: quantiles may then
+            all lie above the figure, and are mirrored at it (the basic interval: Davison & Hinkley 1997, Bootstrap
+            Methods and their Application, §5.2.1).
     """
     known = sample[1:][~np.isnan(sample[1:])]
     if np.isnan(sample[0]) or not len(known):
         return None
     tail = (1 - CONFIDENCE) / 2
     lower, upper = np.quantile(known, [tail, 1 - tail])
+    if is_mirrored:
+        lower, upper = max(0.0, 2 * sample[0] - upper), max(0.0, 2 * sample[0] - lower)
     return Interval(float(sample[0]), float(lower), float(upper))

@@ -127,6 +127,10 @@ class TrainingConfig(_Part):
                 'expected network.auxiliary_target = "label" with prefixes.histories = "whole", as no event follows a '
                 "whole history"
             )
+        if self.network.auxiliary_target != "label" and not self.fit.auxiliary_weight:
+            raise ValueError("expected fit.auxiliary_weight above 0 beside network.auxiliary_target: it is its weight")
+        if self.split.test_values != SplitConfig().test_values and self.data.split_column is None:
+            raise ValueError("expected data.split_column beside split.test_values, which are values of that column")
         sees_elapsed = self.network.time in {"elapsed", "log_elapsed", "both"}
         sees_silence = sees_elapsed or "since_last" in self.network.aggregates
         if self.prefixes.between_events and not sees_silence:

@@ -12,6 +12,7 @@ from training.further_inputs import FittedInput
 from training.metrics import FloatArray
 from training.prefixes import Prefixes
 from training.results import (
+    CALIBRATION_ERROR,
     GRADIENT_BOOSTING,
     MAIN_METRIC,
     NETWORK,
@@ -96,7 +97,12 @@ def _owners(prefixes: Prefixes) -> NDArray[np.int64]:
 
 
 def _figures(sampled: Sampled, bootstrap: Bootstrap) -> Figures:
-    return _known({m: interval(bootstrap.mean_over_seeds(sample)) for m, sample in sampled.by_metric.items()})
+    return _known(
+        {
+            metric: interval(bootstrap.mean_over_seeds(sample), is_mirrored=metric == CALIBRATION_ERROR)
+            for metric, sample in sampled.by_metric.items()
+        }
+    )
 
 
 def _differences(first: Sampled, second: Sampled, bootstrap: Bootstrap) -> Figures:

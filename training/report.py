@@ -21,7 +21,7 @@ from training.drawing import Drawing
 from training.figures import drift, precision_recall, ranking_by_length, reliability, risk_by_length, roc_curve
 from training.fit import FitResult
 from training.network_figures import decay_curves, embedding_map, training_curves
-from training.results import MAIN_METRIC, NETWORK, Evaluation, Interval, SliceFigures
+from training.results import CALIBRATION_ERROR, MAIN_METRIC, NETWORK, Evaluation, Interval, SliceFigures
 from training.tuned_config import to_toml
 
 REPORT_FILE = Path("report", "index.html")
@@ -31,7 +31,7 @@ METRICS = {
     "roc_auc_pooled": "ROC AUC, pooled",
     "average_precision": "average precision",
     "brier": "Brier score",
-    "expected_calibration_error": "calibration error",
+    CALIBRATION_ERROR: "calibration error",
     "lift_at_1_percent": "lift at 1\N{NO-BREAK SPACE}%",
     "lift_at_5_percent": "lift at 5\N{NO-BREAK SPACE}%",
     "lift_at_10_percent": "lift at 10\N{NO-BREAK SPACE}%",
@@ -137,7 +137,7 @@ def _slices(evaluation: Evaluation) -> list[tuple[str, list[SliceFigures]]]:
 def cautions(evaluation: Evaluation, trained: Trained | None) -> list[str]:
     """When not to use the model, as far as figures and description tell."""
     told = [*_ranking_cautions(evaluation), *([] if trained is None else _usage_cautions(trained))]
-    error = evaluation.figures[NETWORK]["expected_calibration_error"].value
+    error = evaluation.figures[NETWORK][CALIBRATION_ERROR].value
     if error > _LARGEST_CALIBRATION_ERROR:
         told.append(
             f"Not as a probability: risks are off by {100 * error:.0f} percentage points on average. Their order still "

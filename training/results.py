@@ -25,6 +25,7 @@ GRADIENT_BOOSTING = "gradient_boosting"
 GRADIENT_BOOSTING_WITHOUT_TIME = "gradient_boosting_without_time"
 
 MAIN_METRIC = "roc_auc_weighted"
+CALIBRATION_ERROR = "expected_calibration_error"
 
 Verdict = Literal["better", "not_distinguishable", "worse", "not_predictable"]
 

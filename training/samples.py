@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from training.bootstrap import Bootstrap
 from training.metrics import Deviations, FloatArray, IndexArray, RankedRisks, Weights, weighted_mean_roc_auc
-from training.results import MAIN_METRIC
+from training.results import CALIBRATION_ERROR, MAIN_METRIC
 
 LIFT_SHARES = {"lift_at_1_percent": 0.01, "lift_at_5_percent": 0.05, "lift_at_10_percent": 0.1}
 
@@ -71,7 +71,7 @@ class Candidate:
     def add(self, weights: Weights) -> None:
         """Compute the figures of some resamples, int32 (resample, owner)."""
         self._add("brier", self._deviations.brier(weights))
-        self._add("expected_calibration_error", self._deviations.expected_calibration_error(weights))
+        self._add(CALIBRATION_ERROR, self._deviations.expected_calibration_error(weights))
         if not len(self.strata):
             return
         within, pooled = self._within.weighed(weights), self._pooled.weighed(weights)

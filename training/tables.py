@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.table import Table
 
-from training.results import GRADIENT_BOOSTING, MAIN_METRIC, NETWORK, Evaluation, Interval
+from training.results import CALIBRATION_ERROR, GRADIENT_BOOSTING, MAIN_METRIC, NETWORK, Evaluation, Interval
 from training.targets import Target, measure
 
 _SHORT = {
@@ -13,7 +13,7 @@ _SHORT = {
     "roc_auc_pooled": "pooled",
     "average_precision": "avg. prec.",
     "brier": "Brier",
-    "expected_calibration_error": "ECE",
+    CALIBRATION_ERROR: "ECE",
 }
 _LIFTS = ("lift_at_1_percent", "lift_at_5_percent", "lift_at_10_percent")
 

@@ -6,7 +6,7 @@ from hashlib import sha256
 
 from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.openapi.docs import get_swagger_ui_html
-from fastapi.responses import JSONResponse, RedirectResponse
+from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse
 
 from service.settings import Settings
 
@@ -15,6 +15,12 @@ _PATH = "/docs"
 # Where the framework's page has its scripts and styles from.
 _CDN = "https://cdn.jsdelivr.net"
 _NO_ICON = "data:,"
+_WITHOUT_CDN = f"""
+<p>This page is drawn by Swagger UI, which comes from {_CDN}. If nothing appears, your network has no way there:
+read <a href="{OPENAPI_PATH}">the OpenAPI document</a> instead, or ask at once:</p>
+<pre>curl -s http://HOST:PORT/v1/score -d \
+  '{{"sequences": [{{"event_types": ["Opened/Phone"], "elapsed_minutes": [0]}}]}}'</pre>
+""".encode()
 
 
 def create_router(settings: Settings) -> APIRouter:
@@ -53,7 +59,9 @@ def add_document(app: FastAPI) -> None:
 
 def _page() -> Response:
     """Swagger UI, which may run its own scripts and ask this service, and nothing else."""
-    page = get_swagger_ui_html(openapi_url=OPENAPI_PATH, title="seqrisk", swagger_favicon_url=_NO_ICON)
+    made = get_swagger_ui_html(openapi_url=OPENAPI_PATH, title="seqrisk", swagger_favicon_url=_NO_ICON)
+    # Swagger UI puts itself in its place; where nothing may be loaded from outside, it is what there is to read.
+    page = HTMLResponse(bytes(made.body).replace(b'<div id="swagger-ui">', b'<div id="swagger-ui">' + _WITHOUT_CDN))
     scripts = re.findall(rb"<script>(.*?)</script>", bytes(page.body), flags=re.DOTALL)
     digests = " ".join(f"'sha256-{base64.b64encode(sha256(script).digest()).decode()}'" for script in scripts)
     page.headers["Content-Security-Policy"] = "; ".join(

@@ -42,3 +42,15 @@ def test_an_interval_holds_the_middle_95_percent_of_the_resamples_that_have_the_
     assert figure is not None
     assert (figure.value, figure.lower, figure.upper) == pytest.approx((0.5, 0.025, 0.975))
     assert interval(np.array([np.nan, 0.5])) is None
+
+
+def test_a_figure_that_chance_makes_larger_lies_in_its_mirrored_interval() -> None:
+    sample = np.append(0.02, np.linspace(0.021, 0.031, 101))
+
+    mirrored = interval(sample, is_mirrored=True)
+
+    assert mirrored is not None
+    assert (mirrored.lower, mirrored.upper) == pytest.approx((0.04 - 0.03075, 0.04 - 0.02125))
+    low = interval(sample - 0.0199, is_mirrored=True)
+    assert low is not None
+    assert low.lower == 0

@@ -67,21 +67,11 @@ def test_every_fault_is_named_at_once(tmp_path: Path) -> None:
     [
         ('[serving]\nbands = [{name = "high", lower_risk = 0.5}]', "start at 0"),
         ('[serving]\nbands = [{name = "a", lower_risk = 0.0, colour = "red"}]', "serving.bands.0.colour"),
-        ("[split]\nvalidation_share = 0.5\ncalibration_share = 0.4", "leave data to fit on"),
         ('[serving]\nmax_elapsed_minutes = "long"', "serving.max_elapsed_minutes"),
-        ("label_horizon_minutes = 60", "a label_time_column beside label_horizon_minutes"),
-        ('time_origin = "sequence"', "a time_unit such as"),
-        ('time_unit = "hours"\ntime_origin = "sequence"', "expected a split_column"),
-        (
-            'time_unit = "hours"\ntime_origin = "sequence"\nsplit_column = "s"\nlabel_time_column = "t"',
-            "no label_time_column",
-        ),
         ("[prefixes]\nbetween_events = 2", "prefixes.between_events"),
         ('[prefixes]\nlongest = 4\nhistories = "whole"', "never cut short"),
         ("[network]\nnum_labels = 2", r"network.num_labels = 1, one for data.label_column and .* received 2"),
         ('further_label_columns = ["a", "b"]', r"network.num_labels = 3, one for .* received 1"),
-        ('further_label_columns = ["label"]', "5 different columns"),
-        ('further_label_columns = ["a"]\nlabel_time_column = "t"', "no further_label_columns beside a label_time_col"),
         (
             '[network]\nauxiliary_target = "next_event"\n[prefixes]\nhistories = "whole"',
             "no event follows a whole history",
@@ -91,22 +81,16 @@ def test_every_fault_is_named_at_once(tmp_path: Path) -> None:
             "columns that have no other meaning, received a",
         ),
         ("[prefixes]\nbetween_events = 0.5", "how long ago the last event was"),
+        ('[split]\ntest_values = ["b"]', r"data\.split_column beside split\.test_values"),
+        (
+            '[network]\nauxiliary_target = "next_event"\n[fit]\nauxiliary_weight = 0',
+            r"fit\.auxiliary_weight above 0 beside network\.auxiliary_target",
+        ),
     ],
 )
 def test_what_cannot_work_is_refused_before_training(tmp_path: Path, section: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         read(tmp_path, MINIMAL + section)
-
-
-def test_one_column_cannot_be_two(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="4 different columns"):
-        read(tmp_path, MINIMAL + 'type_column = "label"\n')
-
-
-def test_columns_are_read_where_they_are_configured(tmp_path: Path) -> None:
-    config = read(tmp_path, MINIMAL + 'split_column = "part"\nlabel_time_column = "decided_at"\n')
-
-    assert config.data.columns == ("sequence_id", "event_type", "timestamp", "label", "decided_at", "part")
 
 
 def test_a_run_may_learn_further_labels_and_what_happens_next(tmp_path: Path) -> None:

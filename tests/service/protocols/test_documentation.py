@@ -37,6 +37,14 @@ def test_the_page_may_run_its_own_scripts_and_ask_this_service_alone() -> None:
     assert loaded == {"https://cdn.jsdelivr.net"}
 
 
+def test_where_nothing_may_be_loaded_from_outside_the_page_says_what_to_do() -> None:
+    (place,) = re.findall(r'<div id="swagger-ui">(.*?)</div>', _get(Settings(), "/docs").text, flags=re.DOTALL)
+
+    assert 'href="/openapi.json"' in place
+    body = json.loads(re.findall(r"-d '(.*?)'", place)[0])
+    assert body == {"sequences": [{"event_types": ["Opened/Phone"], "elapsed_minutes": [0]}]}
+
+
 @pytest.mark.parametrize("path", ["/docs", "/openapi.json", "/docs/oauth2-redirect", "/redoc"])
 def test_switched_off_there_is_no_documentation(path: str) -> None:
     assert _get(Settings(docs=False), path).status_code == 404
