@@ -14,7 +14,8 @@ from service.artifact_fault import ArtifactFaultError
 from service.capacity import num_cores
 from service.challenger import Challenger
 from service.errors import NotReadyError
-from service.live_model import LiveModel, beside_traffic, load
+from service.live_model import LiveModel
+from service.loading import beside_traffic, load
 from service.metrics import Metrics
 from service.niceness import BESIDE_TRAFFIC, at_niceness
 from service.pair import Pair

@@ -100,36 +100,14 @@ def test_says_what_is_served_once_ready(ready: LineUp, repository: Path) -> None
     assert (ready.name, ready.fatal) == ("tiny", None)
 
 
-def test_measures_the_version_and_its_batches(ready: LineUp, runner: asyncio.Runner, metrics: Metrics) -> None:
+@pytest.mark.usefixtures("ready")
+def test_measures_the_version(metrics: Metrics) -> None:
     def sample(name: str, labels: dict[str, str] | None = None) -> float:
         return metrics.registry.get_sample_value(name, labels) or 0.0
-
-    batches_before = sample("seqrisk_batch_sequences_count")
-    runner.run(ready.champion().score(encoded(ready.champion(), 3), None))
 
     assert sample("seqrisk_model_ready") == 1
     assert sample("seqrisk_model_info", {"name": "tiny", "version": "1"}) == 1
     assert sample("seqrisk_model_load_seconds") > 0
-    assert sample("seqrisk_batch_sequences_count") == batches_before + 1
-    assert sample("seqrisk_batch_padding_ratio_count") == batches_before + 1
-
-
-def test_no_request_ever_compiles(ready: LineUp, runner: asyncio.Runner, metrics: Metrics) -> None:
-    def num_compiled() -> float | None:
-        return metrics.registry.get_sample_value("seqrisk_compiles_total")
-
-    num_warm = num_compiled()
-    champion = ready.champion()
-    for length in range(1, 2 * champion.manifest.max_events):
-        for rows in range(1, 6):
-            runner.run(champion.score(encoded(champion, *[length] * rows), None))
-
-    assert num_compiled() == num_warm == 4
-
-
-def test_the_collector_no_longer_walks_what_was_loaded(ready: LineUp) -> None:
-    assert ready.status().state == "ready"
-    assert gc.get_freeze_count() > 10_000
 
 
 def test_starting_returns_while_the_model_is_loading(repository: Path) -> None:
