@@ -66,7 +66,7 @@ class Held:
         self.lineup, self.num_calls = LineUp(settings, metrics), 0
         self.is_running, self.may_run = threading.Event(), threading.Event()
         manifest = Repository(repository).open("tiny").manifest
-        self.model = self.lineup._champion = live_model(manifest, version=1, before=self._hold)
+        self.model = self.lineup._follower.champion = live_model(manifest, version=1, before=self._hold)
         self.intake = intake = Intake(settings.max_waiting_bytes, settings.max_turn_seconds, lambda: False)
         scoring = Scoring(settings, self.lineup, metrics, intake, reader or Reader())
         self.server = GrpcServer(settings, self.lineup, metrics=metrics, lifecycle=self.lifecycle, scoring=scoring)
