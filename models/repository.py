@@ -5,7 +5,6 @@ Repository   names, versions, resolve, fingerprint, open, prune, staging, publis
 """
 
 import hashlib
-import os
 import re
 import shutil
 import tempfile
@@ -15,12 +14,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 
-from fsspec.core import url_to_fs
-from fsspec.implementations.local import LocalFileSystem
-from fsspec.utils import tokenize
-
 from models.downloads import Downloads
 from models.manifest import MANIFEST_FILE, MODEL_NAME_PATTERN, Draft, Manifest, ManifestError
+from models.storage import Storage
 
 
 class RepositoryError(RuntimeError):
@@ -56,22 +52,26 @@ class Repository:
     def __init__(self, url: str | Path, cache_directory: Path | None = None) -> None:
         self.url = str(url)
         try:
-            self._files, root = url_to_fs(self.url)
+            self._storage = Storage(self.url)
         except (ImportError, ValueError) as error:
             raise RepositoryError(f"Expected a path or a URL that fsspec opens. Received: {url}: {error}.") from error
-        self._root = PurePosixPath(root)
-        self._is_local = isinstance(self._files, LocalFileSystem)
-        self._downloads = None if self._is_local or cache_directory is None else Downloads(cache_directory, self._files)
+        self._downloads: Downloads | None = None
+        if cache_directory is not None and not self._storage.is_local:
+            self._downloads = Downloads(cache_directory, self._storage.files)
 
     def names(self) -> list[str]:
         """Names of all models with at least one complete version, sorted."""
         return [
-            name for name in self._children(self._root) if re.match(MODEL_NAME_PATTERN, name) and self.versions(name)
+            name
+            for name in self._storage.children(self._storage.root)
+            if re.match(MODEL_NAME_PATTERN, name) and self.versions(name)
         ]
 
     def versions(self, name: str) -> list[int]:
         """Complete versions of `name`, ascending; empty if there is no such model."""
-        return [version for version in self._numbers(name) if self._is_there(self._at(name, version) / MANIFEST_FILE)]
+        return [
+            version for version in self._numbers(name) if self._storage.has(self._at(name, version) / MANIFEST_FILE)
+        ]
 
     def resolve(self, name: str, version: int | None = None) -> int:
         """The version meant, by default the latest, if it is there.
@@ -90,8 +90,7 @@ class Repository:
 
     def fingerprint(self, name: str, version: int) -> str:
         """A digest of names, sizes and times of a version's files: another one means that a file has changed."""
-        self._files.invalidate_cache()
-        return str(tokenize(self._files.find(str(self._at(name, version)), detail=True)))
+        return self._storage.fingerprint(self._at(name, version))
 
     def open(self, name: str, version: int | None = None) -> Artifact:
         """Fetch a version (the latest by default) to the local disk and verify every digest.
@@ -121,7 +120,7 @@ class Repository:
 
         On a local repository it is a hidden neighbour of the versions, so that publishing is one rename.
         """
-        parent = Path(str(self._root / name)) if self._is_local else None
+        parent = Path(str(self._storage.root / name)) if self._storage.is_local else None
         try:
             if parent is not None:
                 parent.mkdir(parents=True, exist_ok=True)
@@ -151,7 +150,7 @@ class Repository:
             manifest = Manifest.of(draft, version=version, created_at=datetime.now(UTC), files=digests)
             (staged / MANIFEST_FILE).write_bytes(manifest.to_json())
             try:
-                if self._move_in(staged, self._at(draft.name, version)):
+                if self._storage.move_in(staged, self._at(draft.name, version), last=MANIFEST_FILE):
                     return manifest
             except OSError as error:
                 raise self._unwritable(error) from error
@@ -168,29 +167,12 @@ class Repository:
         return versions[-1]
 
     def _at(self, name: str, version: int) -> PurePosixPath:
-        return self._root / name / str(version)
-
-    def _children(self, directory: PurePosixPath) -> list[str]:
-        # A listing cache would hide what other processes publish.
-        self._files.invalidate_cache()
-        # Not isdir: to fsspec, a directory that cannot be looked at just now is none.
-        try:
-            paths = self._files.ls(str(directory), detail=False)
-        except (FileNotFoundError, NotADirectoryError):
-            return []
-        return sorted(PurePosixPath(str(path)).name for path in paths)
-
-    def _is_there(self, path: PurePosixPath) -> bool:
-        # Not exists: to fsspec, what cannot be looked at just now does not exist.
-        try:
-            self._files.info(str(path))
-        except (FileNotFoundError, NotADirectoryError):
-            return False
-        return True
+        return self._storage.root / name / str(version)
 
     def _numbers(self, name: str) -> list[int]:
         """Version numbers taken, complete or not."""
-        return sorted(int(child) for child in self._children(self._root / name) if re.fullmatch(r"[1-9][0-9]*", child))
+        children = self._storage.children(self._storage.root / name)
+        return sorted(int(child) for child in children if re.fullmatch(r"[1-9][0-9]*", child))
 
     def _open_copy(self, name: str, version: int) -> Artifact:
         directory = self._fetch(name, version)
@@ -203,32 +185,11 @@ class Repository:
 
     def _fetch(self, name: str, version: int) -> Path:
         source = self._at(name, version)
-        if self._is_local:
+        if self._storage.is_local:
             return Path(str(source))
         if self._downloads is None:
             raise RepositoryError(f"Expected a cache directory for the remote repository {self.url}. Received: none.")
         return self._downloads.fetch(source, name, version)
-
-    def _move_in(self, staged: Path, target: PurePosixPath) -> bool:
-        """Move `staged` to `target`; False if that is taken."""
-        if self._is_local:
-            for entry in (staged, *staged.rglob("*")):
-                _flush(entry)
-            try:
-                staged.chmod(0o755)
-                staged.rename(str(target))
-            except OSError:
-                if not Path(str(target)).exists():
-                    raise
-                return False
-            _flush(Path(str(target.parent)))
-            return True
-        if self._is_there(target):
-            return False
-        for path in [*_digests(staged), MANIFEST_FILE]:
-            self._files.makedirs(str((target / path).parent), exist_ok=True)
-            self._files.put_file(str(staged / path), str(target / path))
-        return True
 
 
 def _digests(directory: Path) -> dict[str, str]:
@@ -263,12 +224,3 @@ def _verified(directory: Path, name: str, version: int) -> Manifest:
                 "The file changed after it was published; restore it or publish a new version."
             )
     return manifest
-
-
-def _flush(path: Path) -> None:
-    """Force a file, or a directory's list of files, to the disk: a rename must not publish what is not there yet."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -10,8 +10,6 @@ import asyncio
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
-from queue import SimpleQueue
 from time import monotonic
 
 import numpy as np
@@ -21,12 +19,8 @@ from models.sequences import EncodedBatch
 from service.buckets import Buckets
 from service.call import BatchReport, Call, Request
 from service.errors import DeadlineExceededError, ModelFaultError, OverloadedError
-from service.niceness import be_nice
-from service.waiting import FEWEST_ROWS_TO_SHARE, WaitingLine
-
-__all__ = ["BatchReport", "Batcher", "Run", "Scores"]
-
-SLOT_NICENESS = 5
+from service.slots import Settle, Slots
+from service.waiting import WaitingLine
 
 Run = Callable[..., tuple[NDArray[np.float32], NDArray[np.float32]]]
 
@@ -44,9 +38,6 @@ class Scores:
     auxiliary_risk: NDArray[np.float32]
 
 
-_Settled = tuple[asyncio.AbstractEventLoop, list[Request], BatchReport]
-
-
 def _ignore(_: BatchReport) -> None:
     pass
 
@@ -58,9 +49,8 @@ def _do_nothing() -> None:
 class Batcher:
     """Many callers, a few slots, one model.
 
-    A slot is a thread that makes one call at a time. It takes the next call from the line itself, so that a busy event
-    loop never keeps the model waiting, and hands the answers to the event loop of `score`. While few short sequences
-    wait, the event loop makes the call itself, as soon as it has nothing more to read.
+    Slots make the calls. While few short sequences wait, the event loop makes one itself, as soon as it has nothing
+    more to read.
 
     Args:
         run: The model: event ids int32 and elapsed minutes float32, both (batch, time) in exactly a bucket's shape, and
@@ -90,18 +80,11 @@ class Batcher:
         self._quick_rows = quick_rows or [0] * len(buckets.times)
         self._is_turn_due = False
         self._observe = observe
-        # The lock guards the line, the two counts of slots and what requests count.
+        # The lock guards the line and what requests count.
         self._lock = threading.Lock()
         self._line = WaitingLine(buckets)
-        self._num_free = slots
-        self._num_asleep = slots
-        # None wakes a slot; a future ends it.
-        self._wake_ups: SimpleQueue[asyncio.Future[None] | None] = SimpleQueue()
-        self._endings: list[asyncio.Future[None]] = []
         self._is_draining = False
-        self._threads = [threading.Thread(target=self._work, name=f"slot-{slot}", daemon=True) for slot in range(slots)]
-        for thread in self._threads:
-            thread.start()
+        self._slots = Slots(slots, line=self._line, lock=self._lock, make=self._make, settle=self._settle)
 
     @property
     def num_waiting(self) -> int:
@@ -131,13 +114,7 @@ class Batcher:
     async def drain(self) -> None:
         """Refuse new requests, answer every accepted one, then end the slots."""
         self._is_draining = True
-        if not self._endings:
-            self._wake_slots()
-            self._endings = [asyncio.get_running_loop().create_future() for _ in self._threads]
-            for ending in self._endings:
-                # Behind every wake-up: whoever is awake empties the line first.
-                self._wake_ups.put(ending)
-        await asyncio.wait(self._endings)
+        await self._slots.end()
 
     async def _answer(self, request: Request) -> None:
         self._accept(request)
@@ -177,7 +154,7 @@ class Batcher:
                 )
             self._line.join(request, parcels)
         if num_waiting > max(self._quick_rows):
-            self._wake_slots()
+            self._slots.wake()
         elif not self._is_turn_due:
             self._is_turn_due = True
             asyncio.get_running_loop().call_soon(self._turn, num_waiting)
@@ -197,17 +174,7 @@ class Batcher:
         elif call is not None:
             self._make(call, self._settle)
         elif num_waiting > most:
-            self._wake_slots()
-
-    def _wake_slots(self) -> None:
-        """Wake as many sleeping slots as are worth it."""
-        with self._lock:
-            num_awake = self._num_free - self._num_asleep
-            num_worthwhile = -(-self._line.num_waiting // FEWEST_ROWS_TO_SHARE)
-            num_to_wake = max(0, min(num_worthwhile - num_awake, self._num_asleep))
-            self._num_asleep -= num_to_wake
-        for _ in range(num_to_wake):
-            self._wake_ups.put(None)
+            self._slots.wake()
 
     def _expire(self, request: Request) -> None:
         if not request.answer.done():
@@ -219,46 +186,7 @@ class Batcher:
                 request.answer.set_result(True)
         self._observe(report)
 
-    def _work(self) -> None:
-        """A slot's life, in its thread."""
-        # Whoever waits for a refusal need not wait for the model.
-        be_nice(SLOT_NICENESS)
-        untold: list[_Settled] = []
-        tell = partial(self._tell, untold)
-        while (ending := self._wake_ups.get()) is None:
-            while (call := self._take()) is not None:
-                loop = next(iter(call.pieces)).answer.get_loop()
-                self._make(call, lambda *settled, loop=loop: untold.append((loop, *settled)), tell)
-                with self._lock:
-                    self._num_free += 1
-            tell()
-        ending.get_loop().call_soon_threadsafe(ending.set_result, None)
-
-    def _tell(self, untold: list[_Settled]) -> None:
-        """Tell event loops what a slot has settled.
-
-        Told, a loop takes the interpreter and reads a body, for which a slot that is about to make its next call would
-        have to wait. So it tells them when that is about to run, and needs the interpreter no more.
-        """
-        for loop, requests, report in untold:
-            loop.call_soon_threadsafe(self._settle, requests, report)
-        untold.clear()
-
-    def _take(self) -> Call | None:
-        with self._lock:
-            call = self._line.take(self._num_free, monotonic())
-            if call is None:
-                self._num_asleep += 1
-            else:
-                self._num_free -= 1
-            return call
-
-    def _make(
-        self,
-        call: Call,
-        settle: Callable[[list[Request], BatchReport], object],
-        begin: Callable[[], None] = _do_nothing,
-    ) -> None:
+    def _make(self, call: Call, settle: Settle, begin: Callable[[], None] = _do_nothing) -> None:
         """Call the model, having said by `begin` that it is about to run, and `settle` who is answered.
 
         Where it fails for several requests, it is called for each alone: only the guilty one fails.

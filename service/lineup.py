@@ -1,39 +1,16 @@
 """The line-up: which versions answer, loaded, verified and warm before they do, and changed under way."""
 
-import asyncio
-import logging
-import math
-import threading
-from dataclasses import replace
-from time import perf_counter
-from typing import TYPE_CHECKING
-
-from models.manifest import ManifestError
-from models.repository import DigestError
-from service.artifact_fault import ArtifactFaultError
-from service.capacity import num_cores
-from service.challenger import Challenger
 from service.errors import NotReadyError
-from service.live_model import LiveModel, beside_traffic, load
+from service.follower import Follower
+from service.live_model import LiveModel
 from service.metrics import Metrics
-from service.niceness import BESIDE_TRAFFIC, at_niceness
 from service.pair import Pair
 from service.settings import Settings, SettingsError
-from service.source import Source
-from service.versions import ModelStatus, Versions, VersionStatus, objection
-
-if TYPE_CHECKING:
-    from service.engine import Programs
-
-logger = logging.getLogger(__name__)
+from service.versions import ModelStatus, VersionStatus, objection
 
 
 class LineUp:
-    """The served versions. A thread of its own looks for them and loads them, while others answer and probes ask.
-
-    A fault of an artifact leaves the process up, the reason readable, and whatever answered answering. Settings that
-    can never work (no such model, version or device; several models and none chosen) are kept in `fatal` before the
-    status turns to failed, and whoever started the process is to end it with that sentence.
+    """The served versions, as they are when somebody asks; a follower of the repository changes them.
 
     Args:
         settings: Which versions, on which device.
@@ -41,43 +18,36 @@ class LineUp:
     """
 
     def __init__(self, settings: Settings, metrics: Metrics) -> None:
-        self.fatal: SettingsError | None = None
-        self._settings = settings
-        self._metrics = metrics
-        self._programs: Programs = {}
-        self._versions = Versions(settings.version, settings.challenger_version)
-        self._source: Source | None = None
-        self._champion: LiveModel | None = None
-        self._challenger: Challenger | None = None
-        self._leaving: LiveModel | Challenger | None = None
-        self._loading: VersionStatus | None = None
-        self._stopping = threading.Event()
-        self._status = ModelStatus(settings.model, None, "loading", "Loading has not begun.", None)
+        self._follower = Follower(settings, metrics)
         metrics.waiting_sequences.set_function(lambda: self.num_waiting)
-        metrics.challenger_rank_correlation.set(math.nan)
-        metrics.challenger_ready.set_function(lambda: self._challenger is not None)
+
+    @property
+    def fatal(self) -> SettingsError | None:
+        """Why these settings can never work, once that is known: whoever started the process is to end it."""
+        return self._follower.fatal
 
     @property
     def name(self) -> str | None:
         """Name of the served model, once known."""
-        return self._status.name
+        return self._follower.status.name
 
     @property
     def num_waiting(self) -> int:
         """Sequences waiting for the version that answers."""
-        return 0 if self._champion is None else self._champion.num_waiting
+        champion = self._follower.champion
+        return 0 if champion is None else champion.num_waiting
 
     def status(self) -> ModelStatus:
         """The served model at this moment."""
-        return self._status
+        return self._follower.status
 
     def versions(self) -> list[VersionStatus]:
         """Every version at this moment, ascending."""
-        champion, challenger = self._champion, self._challenger
-        return self._versions.statuses(
+        champion, challenger = self._follower.champion, self._follower.challenger
+        return self._follower.versions.statuses(
             None if champion is None else champion.manifest,
             None if challenger is None else challenger.model.manifest,
-            self._loading,
+            self._follower.loading,
         )
 
     def champion(self) -> LiveModel:
@@ -86,15 +56,15 @@ class LineUp:
         Raises:
             NotReadyError: It is being loaded or could not be; the message says which, and why.
         """
-        champion = self._champion
+        champion = self._follower.champion
         if champion is None:
-            status = self._status
+            status = self._follower.status
             raise NotReadyError(f"Expected a verified and warm model. Received: {status.state}. {status.reason}")
         return champion
 
     def loaded(self) -> list[LiveModel]:
         """The versions that can answer at this moment: the champion, then the challenger."""
-        champion, challenger = self._champion, self._challenger
+        champion, challenger = self._follower.champion, self._follower.challenger
         if champion is None:
             return []
         return [champion] if challenger is None else [champion, challenger.model]
@@ -108,7 +78,7 @@ class LineUp:
         Raises:
             NotReadyError: As `champion`; the challenger is not waited for.
         """
-        champion, challenger = self.champion(), self._challenger
+        champion, challenger = self.champion(), self._follower.challenger
         if asked not in {None, champion}:
             # Whoever asks for the challenger gets its answer, and nothing to compare it with.
             return Pair(asked, None)
@@ -118,165 +88,8 @@ class LineUp:
 
     async def start(self) -> None:
         """Begin to load; returns at once."""
-        self._loop = asyncio.get_running_loop()
-        # A daemon: an import or a compilation under way must not hold up the end of the process.
-        threading.Thread(target=self._follow, name="load", daemon=True).start()
+        await self._follower.start()
 
     async def stop(self) -> None:
         """Give up loading, answer every accepted request and accept no more."""
-        self._stopping.set()
-        for one in (self._leaving, self._challenger, self._champion):
-            if one is not None:
-                await one.drain()
-
-    def _follow(self) -> None:
-        """The loading thread's life: keep the line-up as settings and repository want it."""
-        while not self._stopping.is_set():
-            try:
-                self._look()
-            except Exception as error:
-                if self._stopping.is_set():
-                    return
-                # Beside a champion nothing is fatal: a device that was there may come back.
-                if isinstance(error, SettingsError) and self._champion is None:
-                    self.fatal = error
-                    self._fail(error)
-                    return
-                logger.exception("A look at the repository failed.")
-                self._metrics.repository_failures.inc()
-                self._fail(error)
-            if not self._settings.poll_seconds:
-                return
-            self._stopping.wait(self._settings.poll_seconds)
-
-    def _look(self) -> None:
-        """Look at the repository once, and do what has to be done."""
-        if self._source is None:
-            self._report("Looking for the model.")
-            self._source = Source(self._settings)
-            self._status = replace(self._status, name=self._source.name)
-        self._versions.update(self._source.versions(), self._source.fingerprint)
-        self._metrics.model_newest_refused_version.set(self._versions.newest_refused)
-        try:
-            self._renew_champion(self._source)
-        finally:
-            # A newest version that cannot be fetched must not keep the challenger from coming or going.
-            challenger = self._settings.challenger_version
-            if self._champion is not None and challenger is not None:
-                self._renew_challenger(self._source, challenger, self._champion.manifest.version)
-        self._source.prune(self._versions.kept(model.manifest.version for model in self.loaded()))
-
-    def _renew_champion(self, source: Source) -> None:
-        champion = self._champion
-        current = None if champion is None else champion.manifest.version
-        wanted = self._versions.wanted(current)
-        if wanted is None or wanted == current:
-            return
-        started_at = perf_counter()
-        cores, slots = num_cores(), self._settings.slots
-        # While requests are answered, compiling leaves them the other cores. Who sets the slots knows what the process
-        # may use, where the machine's cores are not all its own.
-        compile_threads = min(cores, (slots or cores) + 1) if champion is None else 1
-        new = self._load(source, wanted, self._settings, compile_threads)
-        if new is not None:
-            self._go_live(new, perf_counter() - started_at)
-
-    def _renew_challenger(self, source: Source, version: int, champion: int) -> None:
-        challenger = self._challenger
-        if challenger is not None and (version == champion or version not in self._versions.available):
-            self._challenger = None
-            self._let_go(challenger)
-            reason = "is the champion now" if version == champion else "has left the repository"
-            logger.info("The challenger, version %d, %s.", version, reason)
-        # A champion is not compared with itself.
-        elif challenger is None and version != champion and self._versions.may_load(version):
-            model = self._load(source, version, self._settings.model_copy(update={"slots": 1}), 1)
-            if model is not None:
-                self._challenger = Challenger(model, self._settings, self._metrics)
-                logger.info("Version %d is the challenger.", version)
-
-    def _load(self, source: Source, version: int, settings: Settings, compile_threads: int) -> LiveModel | None:
-        """A version, verified and warm; None if it is refused."""
-        # Before anything is read: what changes from here on is worth another attempt.
-        fingerprint = source.fingerprint(version)
-        self._loading = VersionStatus(version, "loading", "")
-        with beside_traffic():
-            try:
-                return self._open_and_load(source, version, settings, compile_threads)
-            # Whatever else goes wrong (a network, memory, threads, a device) says nothing about the version: the next
-            # look tries it again.
-            except (ManifestError, DigestError, ArtifactFaultError) as error:
-                self._refuse(version, error, fingerprint)
-                return None
-            finally:
-                self._loading = None
-
-    def _open_and_load(self, source: Source, version: int, settings: Settings, compile_threads: int) -> LiveModel:
-        self._report("Fetching the artifact and verifying its digests.")
-        if self._champion is None:
-            self._status = replace(self._status, version=version, manifest=None)
-        niceness = 0 if self._champion is None else BESIDE_TRAFFIC
-        artifact = at_niceness(niceness, lambda: source.open(version))
-        if self._champion is None:
-            self._status = replace(self._status, manifest=artifact.manifest)
-        return load(
-            artifact,
-            settings,
-            self._metrics,
-            self._report,
-            programs=self._programs,
-            compile_threads=compile_threads,
-            niceness=niceness,
-        )
-
-    def _report(self, reason: str) -> None:
-        if self._stopping.is_set():
-            raise _StoppedError
-        if self._loading is not None:
-            self._loading = replace(self._loading, reason=reason)
-        if self._champion is None:
-            self._status = replace(self._status, state="loading", reason=reason)
-
-    def _refuse(self, version: int, error: Exception, fingerprint: str) -> None:
-        logger.error("Version %d is refused.", version, exc_info=error)
-        self._versions.refuse(version, _reason(error), fingerprint)
-        self._metrics.model_loads.labels("refused").inc()
-        self._metrics.model_newest_refused_version.set(self._versions.newest_refused)
-        self._fail(error)
-
-    def _fail(self, error: Exception) -> None:
-        """Say why nothing answers, if nothing does."""
-        if self._champion is None:
-            self._status = replace(self._status, state="failed", reason=_reason(error))
-            logger.error("Not ready: %s", _reason(error))
-
-    def _go_live(self, new: LiveModel, load_seconds: float) -> None:
-        former, self._champion = self._champion, new
-        manifest = new.manifest
-        self._status = ModelStatus(manifest.name, manifest.version, "ready", "", manifest)
-        self._metrics.model_loads.labels("live").inc()
-        self._metrics.model_info.labels(manifest.name, str(manifest.version)).set(1)
-        self._metrics.model_load_seconds.set(load_seconds)
-        self._metrics.model_ready.set(1)
-        logger.info("Ready: %s version %d, after %.1f s.", manifest.name, manifest.version, load_seconds)
-        if former is not None:
-            self._metrics.model_swaps.inc()
-            self._metrics.model_info.remove(manifest.name, str(former.manifest.version))
-            if self._challenger is not None:
-                self._challenger.agreement.forget()
-            self._let_go(former)
-
-    def _let_go(self, former: LiveModel | Challenger) -> None:
-        """Wait until nobody needs it any more."""
-        self._leaving = former
-        asyncio.run_coroutine_threadsafe(former.drain(), self._loop).result()
-        self._leaving = None
-
-
-class _StoppedError(Exception):
-    """Nobody waits for the model any more."""
-
-
-def _reason(error: Exception) -> str:
-    # A file's name in it may be no UTF-8.
-    return str(error).encode(errors="backslashreplace").decode() or type(error).__name__
+        await self._follower.stop()

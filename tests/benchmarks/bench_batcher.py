@@ -16,8 +16,9 @@ import uvloop
 from numpy.typing import NDArray
 
 from models.sequences import UNKNOWN_ID, EncodedBatch
-from service.batcher import Batcher, BatchReport
+from service.batcher import Batcher
 from service.buckets import Buckets
+from service.call import BatchReport
 
 BUCKETS = Buckets(times=(4, 8, 24, 50), batches=(1, 8, 32, 128))
 SLOTS = 2

@@ -214,22 +214,6 @@ class TestRemote:
             with pytest.raises(DigestError, match=r"saved_model\.pb"):
                 remote.open("card-fraud")
 
-    def test_what_cannot_be_looked_at_just_now_is_no_removal(
-        self, remote: Repository, draft: Draft, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        publish(remote, draft)
-        files, _ = url_to_fs(remote.url)
-
-        def fail(*_: object, **__: object) -> None:
-            raise ConnectionResetError("in the middle of it")
-
-        for look in ("info", "ls"):
-            with monkeypatch.context() as broken:
-                broken.setattr(type(files), look, fail)
-                with pytest.raises(ConnectionResetError):
-                    remote.versions("card-fraud")
-        assert remote.versions("card-fraud") == [1]
-
     def test_a_version_replaced_in_the_repository_is_fetched_afresh(self, remote: Repository, draft: Draft) -> None:
         publish(remote, draft)
         remote.open("card-fraud")

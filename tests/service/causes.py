@@ -45,9 +45,9 @@ def make_app(champion: LiveModel | None, settings: Settings | None = None, *, is
     settings = settings or Settings()
     metrics, lifecycle = Metrics(), Lifecycle()
     lineup = LineUp(settings, metrics)
-    lineup._champion = champion
+    lineup._follower.champion = champion
     if champion is not None:
-        lineup._status = ModelStatus(champion.manifest.name, 1, "ready", "", champion.manifest)
+        lineup._follower.status = ModelStatus(champion.manifest.name, 1, "ready", "", champion.manifest)
     if is_stopping:
         lifecycle.stop()
     return create_app(settings, lineup, metrics, lifecycle)

@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from models.sequences import FIRST_EVENT_TYPE_ID, EncodedBatch
-from service.batcher import Batcher, BatchReport, Scores
+from service.batcher import Batcher, Scores
 from service.buckets import Buckets
+from service.call import BatchReport
 from service.errors import DeadlineExceededError, ModelFaultError, OverloadedError
 
 BUCKETS = Buckets(times=(4, 8, 16), batches=(1, 4, 8))
@@ -143,32 +144,6 @@ def test_an_idle_slot_runs_a_request_at_once_and_alone() -> None:
 
             assert model.shapes == [(1, 4), (1, 8)]
             assert (batcher.num_waiting, first.done(), second.done()) == (0, False, False)
-
-    asyncio.run(scenario())
-
-
-def test_a_request_is_answered_while_the_slot_makes_its_next_call() -> None:
-    async def scenario() -> None:
-        model, sequences = Model(), Sequences()
-        may_answer = threading.Event()
-
-        def second_waits(event_ids: NDArray[np.int32], answer: Answer) -> Answer:
-            assert event_ids.shape[1] < 16 or may_answer.wait(60)
-            return answer
-
-        model.answer = second_waits
-        async with serving(model) as batcher:
-            first = await occupied(model, batcher, sequences)
-            second = await started(batcher.score(sequences(16)))
-            model.gate.set()
-
-            await asyncio.wait_for(first, 60)
-            is_second_answered = second.done()
-            may_answer.set()
-            await second
-
-        assert not is_second_answered
-        assert model.shapes == [(1, 4), (1, 16)]
 
     asyncio.run(scenario())
 
@@ -567,19 +542,6 @@ def test_draining_answers_what_was_accepted_and_refuses_the_rest() -> None:
             await asyncio.gather(*draining)
             assert accepted.done()
             assert_right(await accepted, batch)
-
-    asyncio.run(scenario())
-
-
-def test_draining_ends_the_threads() -> None:
-    async def scenario() -> None:
-        before = set(threading.enumerate())
-        async with serving(Model(), slots=3):
-            slots = set(threading.enumerate()) - before
-            assert len(slots) == 3
-        for slot in slots:
-            slot.join(60)
-            assert not slot.is_alive()
 
     asyncio.run(scenario())
 

@@ -64,8 +64,8 @@ def _app(settings: Settings, before: Callable[[], object] = int) -> tuple[Entran
     metrics = Metrics()
     lineup = LineUp(settings, metrics)
     champion = live_model(manifest(), version=1, before=before)
-    lineup._champion = champion
-    lineup._status = ModelStatus(champion.manifest.name, 1, "ready", "", champion.manifest)
+    lineup._follower.champion = champion
+    lineup._follower.status = ModelStatus(champion.manifest.name, 1, "ready", "", champion.manifest)
     return create_app(settings, lineup, metrics, Lifecycle()), metrics
 
 

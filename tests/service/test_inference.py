@@ -28,9 +28,9 @@ def inferences(lineup: LineUp) -> Inferences:
 
 def test_whoever_asks_for_a_version_is_answered_by_it(lineup: LineUp, inferences: Inferences, repository: Path) -> None:
     manifest = Repository(repository).open("tiny").manifest
-    lineup._champion = champion = live_model(manifest, version=1)
+    lineup._follower.champion = champion = live_model(manifest, version=1)
     theirs = live_model(manifest, version=2)
-    lineup._challenger = Challenger(theirs, SETTINGS, Metrics())
+    lineup._follower.challenger = Challenger(theirs, SETTINGS, Metrics())
 
     assert inferences.pair(ANYONE).champion is inferences.pair(Asked("tiny", "1")).champion is champion
     assert inferences.pair(Asked("tiny", "2")).champion is theirs
@@ -39,8 +39,8 @@ def test_whoever_asks_for_a_version_is_answered_by_it(lineup: LineUp, inferences
 def test_successes_and_failures_are_counted_with_the_version(
     lineup: LineUp, inferences: Inferences, repository: Path
 ) -> None:
-    lineup._champion = live_model(Repository(repository).open("tiny").manifest, version=1)
-    statistics = lineup._champion.statistics
+    lineup._follower.champion = live_model(Repository(repository).open("tiny").manifest, version=1)
+    statistics = lineup._follower.champion.statistics
 
     with inferences.counted(ANYONE):
         assert statistics.last_answer_at == 0

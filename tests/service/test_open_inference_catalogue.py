@@ -37,7 +37,7 @@ def test_another_model_is_unknown_even_while_nothing_answers(catalogue: Catalogu
 
 
 def test_a_version_that_is_being_loaded_is_worth_another_question(lineup: LineUp, catalogue: Catalogue) -> None:
-    lineup._loading = VersionStatus(3, "loading", "Compiling.")
+    lineup._follower.loading = VersionStatus(3, "loading", "Compiling.")
 
     with pytest.raises(NotReadyError, match=r"Compiling\."):
         catalogue.find(Asked("tiny", "3"))
@@ -47,7 +47,7 @@ def test_a_version_that_is_being_loaded_is_worth_another_question(lineup: LineUp
 
 def test_the_version_asked_for_is_the_one_that_is_found(lineup: LineUp, catalogue: Catalogue, repository: Path) -> None:
     manifest = Repository(repository).open("tiny").manifest
-    lineup._champion = champion = live_model(manifest, version=5)
+    lineup._follower.champion = champion = live_model(manifest, version=5)
 
     assert catalogue.find(Asked("tiny")) is catalogue.find(Asked("tiny", "5")) is champion
     assert catalogue.model(Asked("tiny")).versions == ["5"]

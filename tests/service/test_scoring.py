@@ -25,8 +25,8 @@ PREDICT = "/v1/models/tiny:predict"
 async def _service() -> AsyncIterator[tuple[Metrics, httpx.AsyncClient]]:
     metrics, settings = Metrics(), Settings(repository="/nowhere", poll_seconds=0)
     lineup = LineUp(settings, metrics)
-    lineup._status = replace(lineup._status, name="tiny")
-    lineup._champion = live_model(manifest(), version=1)
+    lineup._follower.status = replace(lineup._follower.status, name="tiny")
+    lineup._follower.champion = live_model(manifest(), version=1)
     app = create_app(settings, lineup, metrics, Lifecycle())
     transport = httpx.ASGITransport(app)
     # The process that reads large bodies ends with the application.

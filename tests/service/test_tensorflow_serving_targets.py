@@ -41,8 +41,8 @@ def test_a_target_is_named_as_tensorflow_serving_names_it() -> None:
 def test_without_a_challenger_its_labels_mean_nothing() -> None:
     async def ask() -> None:
         lineup = LineUp(Settings(model="tiny"), Metrics())
-        lineup._champion = live_model(manifest(), version=1)
-        assert find(lineup, Target("tiny", label="stable")) is lineup._champion
+        lineup._follower.champion = live_model(manifest(), version=1)
+        assert find(lineup, Target("tiny", label="stable")) is lineup._follower.champion
         with pytest.raises(MalformedPathError, match="Unrecognized servable version label: canary"):
             find(lineup, Target("tiny", label="canary"))
         with pytest.raises(UnknownModelError, match=r"Specific\(tiny, 2\)"):

@@ -14,10 +14,10 @@ from service.versions import VersionStatus
 def lineup() -> LineUp:
     """It knows versions 1 to 3 of `tiny`, and loads version 2."""
     lineup = LineUp(Settings(), Metrics())
-    lineup._status = replace(lineup._status, name="tiny")
-    lineup._versions.update([1, 2, 3], str)
-    lineup._versions.refuse(3, "It is bad.", "3")
-    lineup._loading = VersionStatus(2, "loading", "Compiling.")
+    lineup._follower.status = replace(lineup._follower.status, name="tiny")
+    lineup._follower.versions.update([1, 2, 3], str)
+    lineup._follower.versions.refuse(3, "It is bad.", "3")
+    lineup._follower.loading = VersionStatus(2, "loading", "Compiling.")
     return lineup
 
 

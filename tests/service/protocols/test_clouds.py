@@ -71,7 +71,7 @@ def test_a_model_that_is_not_ready_or_about_to_stop_is_not_healthy() -> None:
         settings = Settings(vertex_health_route="/health", vertex_predict_route="/predict")
         lineup = LineUp(settings, metrics)
         if is_loaded:
-            lineup._champion = live_model(manifest(), version=1)
+            lineup._follower.champion = live_model(manifest(), version=1)
         if is_stopping:
             lifecycle.stop()
         transport = httpx.ASGITransport(create_app(settings, lineup, metrics, lifecycle))

@@ -20,7 +20,7 @@ from tritonclient.grpc import service_pb2, service_pb2_grpc
 from models.sequences import Vocabulary
 from service.client import Client
 from tests.service.conftest import VOCABULARY, StartService
-from tests.service.protocols.test_open_inference_grpc import grpc_address
+from tests.service.protocols.grpc_services import grpc_address
 
 TOLERANCE = 1e-6
 HEALTH = "/v1/endpoints/11/deployedModels/22"

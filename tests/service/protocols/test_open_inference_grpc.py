@@ -1,51 +1,25 @@
-"""The Open Inference Protocol over gRPC: an unmodified client against a running server."""
+"""The server of the Open Inference Protocol over gRPC: whom it lets in, what it counts, how it ends."""
 
 import asyncio
-import pickle
 import re
 import signal
 import socket
 import subprocess
 import sys
-import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import grpc
 import httpx
-import numpy as np
 import pytest
 import tritonclient.grpc as triton
-from tritonclient.grpc import aio, service_pb2, service_pb2_grpc
+from tritonclient.grpc import service_pb2, service_pb2_grpc
 from tritonclient.utils import InferenceServerException
 
-from models.repository import Repository
-from service.intake import Intake
-from service.lifecycle import Lifecycle
-from service.lineup import LineUp
-from service.metrics import Metrics
-from service.protocols.open_inference_grpc import GrpcServer, max_calls
-from service.reader import Reader
-from service.scoring import Scoring
+from service.protocols.open_inference_grpc import max_calls
 from service.settings import Settings
 from tests.service.conftest import ROOT, STOP_SECONDS, Service, StartService
-from tests.service.live_models import live_model
-
-EVENT_TYPES = [["Opened/Phone", "New/P3", "New/P3"], ["7", "never seen", ""]]
-IDS = [[2, 3, 3], [5, 1, 0]]
-MINUTES = [[447.0, 441.0, 0.0], [9.5, 0.0, 0.0]]
-
-
-def grpc_address(service: Service) -> str:
-    """Where it answers gRPC, as its log says."""
-    service.address()
-    until = time.monotonic() + STOP_SECONDS
-    while not (found := re.search(r"gRPC is answered on ([\d.]+), port (\d+)", service.errors.read_text())):
-        assert time.monotonic() < until, service.errors.read_text()
-        time.sleep(0.02)
-    return f"{found[1]}:{found[2]}"
+from tests.service.protocols.grpc_services import Held, grpc_address, inputs, typed_request
 
 
 @pytest.fixture(scope="module")
@@ -63,113 +37,6 @@ def client_of_triton(address: str) -> Iterator[triton.InferenceServerClient]:
 def stub(address: str) -> Iterator[service_pb2_grpc.GRPCInferenceServiceStub]:
     with grpc.insecure_channel(address) as channel:
         yield service_pb2_grpc.GRPCInferenceServiceStub(channel)
-
-
-def inputs(*, types: bool = False) -> list[triton.InferInput]:
-    if types:
-        events = triton.InferInput("event_types", [2, 3], "BYTES")
-        events.set_data_from_numpy(np.array(EVENT_TYPES, np.object_))
-    else:
-        events = triton.InferInput("event_ids", [2, 3], "INT64")
-        events.set_data_from_numpy(np.array(IDS, np.int64))
-    minutes = triton.InferInput("elapsed_minutes", [2, 3], "FP32")
-    minutes.set_data_from_numpy(np.array(MINUTES, np.float32))
-    return [events, minutes]
-
-
-def typed_request() -> service_pb2.ModelInferRequest:
-    request = service_pb2.ModelInferRequest(model_name="tiny")
-    events = request.inputs.add(name="event_ids", datatype="INT32", shape=[2, 3])
-    events.contents.int_contents.extend([*IDS[0], *IDS[1]])
-    minutes = request.inputs.add(name="elapsed_minutes", datatype="FP64", shape=[2, 3])
-    minutes.contents.fp64_contents.extend([*MINUTES[0], *MINUTES[1]])
-    return request
-
-
-def test_triton_client_gets_the_outputs_it_asks_for(client_of_triton: triton.InferenceServerClient) -> None:
-    result = client_of_triton.infer(
-        "tiny",
-        inputs(),
-        model_version="1",
-        outputs=[triton.InferRequestedOutput("auxiliary_risk")],
-        request_id="INC1",
-        compression_algorithm="gzip",
-        client_timeout=60,
-    )
-
-    assert (result.get_response().id, result.get_response().model_version) == ("INC1", "1")
-    assert [output.name for output in result.get_response().outputs] == ["auxiliary_risk"]
-    assert result.as_numpy("auxiliary_risk").shape == (2,)
-
-
-def test_tritons_asyncio_client_scores(address: str, client_of_triton: triton.InferenceServerClient) -> None:
-    async def risks() -> list[float]:
-        async with aio.InferenceServerClient(address) as client:
-            assert await client.is_server_ready()
-            found: list[float] = (await client.infer("tiny", inputs())).as_numpy("risk").tolist()
-            return found
-
-    assert asyncio.run(risks()) == client_of_triton.infer("tiny", inputs()).as_numpy("risk").tolist()
-
-
-def test_triton_client_reads_health_metadata_config_statistics_and_index(
-    client: httpx.Client, client_of_triton: triton.InferenceServerClient
-) -> None:
-    assert client_of_triton.is_server_live()
-    assert client_of_triton.is_server_ready()
-    assert client_of_triton.is_model_ready("tiny", "1")
-    for message, path in (
-        (client_of_triton.get_server_metadata(as_json=True), "/v2"),
-        (client_of_triton.get_model_metadata("tiny", as_json=True), "/v2/models/tiny"),
-    ):
-        answer = client.get(path).json()
-        assert message.keys() == answer.keys()
-        assert message["name"] == answer["name"]
-    config = client_of_triton.get_model_config("tiny").config
-    assert (config.name, config.max_batch_size, [one.name for one in config.output]) == (
-        "tiny",
-        20,
-        ["risk", "auxiliary_risk"],
-    )
-    before = client_of_triton.get_inference_statistics("tiny").model_stats[0]
-    client_of_triton.infer("tiny", inputs())
-    (after,) = client_of_triton.get_inference_statistics().model_stats
-    assert after.inference_count - before.inference_count == 2
-    assert after.inference_stats.success.count - before.inference_stats.success.count == 1
-    (entry,) = client_of_triton.get_model_repository_index().models
-    assert (entry.name, entry.version, entry.state) == ("tiny", "1", "READY")
-
-
-def test_triton_client_is_told_what_is_wrong(client_of_triton: triton.InferenceServerClient) -> None:
-    def status(*arguments: object, **options: object) -> tuple[str, str]:
-        with pytest.raises(InferenceServerException) as refusal:
-            client_of_triton.infer(*arguments, **options)
-        return refusal.value.status().removeprefix("StatusCode."), refusal.value.message()
-
-    assert status("nope", inputs())[0] == "NOT_FOUND"
-    assert status("tiny", inputs(), model_version="99")[0] == "NOT_FOUND"
-    assert status("tiny", inputs()[:1])[0] == "INVALID_ARGUMENT"
-    assert status("tiny", inputs(), timeout=1)[0] == "DEADLINE_EXCEEDED"
-    code, message = status("tiny", inputs(), outputs=[triton.InferRequestedOutput("zzz")])
-    assert (code, "unexpected inference output 'zzz' for model 'tiny'" in message) == ("INVALID_ARGUMENT", True)
-    for control in (client_of_triton.load_model, client_of_triton.unload_model):
-        with pytest.raises(InferenceServerException, match="PERMISSION_DENIED"):
-            control("tiny")
-    with pytest.raises(InferenceServerException, match="NOT_FOUND"):
-        client_of_triton.is_model_ready("nope")
-
-
-@pytest.mark.parametrize("minutes", [float("nan"), float("inf"), 1e39, -1.0, 100_001.0])
-def test_minutes_that_are_none_are_an_error_and_never_a_score(
-    stub: service_pb2_grpc.GRPCInferenceServiceStub, minutes: float
-) -> None:
-    request = typed_request()
-    request.inputs[1].contents.fp64_contents[0] = minutes
-
-    with pytest.raises(grpc.RpcError) as refusal:
-        stub.ModelInfer(request)
-
-    assert refusal.value.code() == grpc.StatusCode.INVALID_ARGUMENT
 
 
 def test_a_message_longer_than_a_body_may_be_is_refused(stub: service_pb2_grpc.GRPCInferenceServiceStub) -> None:
@@ -234,26 +101,6 @@ def test_it_is_not_ready_before_the_model_is_and_stops_with_the_process(
         with pytest.raises(InferenceServerException, match="UNAVAILABLE"):
             client.is_server_live()
     assert "Traceback" not in service.errors.read_text()
-
-
-class Held:
-    """A service within this process whose model waits to be let go."""
-
-    def __init__(self, repository: Path, reader: Reader | None = None) -> None:
-        settings = Settings(model="tiny", grpc_port=0)
-        metrics, self.lifecycle = Metrics(), Lifecycle()
-        self.lineup, self.num_calls = LineUp(settings, metrics), 0
-        self.is_running, self.may_run = threading.Event(), threading.Event()
-        manifest = Repository(repository).open("tiny").manifest
-        self.model = self.lineup._champion = live_model(manifest, version=1, before=self._hold)
-        self.intake = intake = Intake(settings.max_waiting_bytes, settings.max_turn_seconds, lambda: False)
-        scoring = Scoring(settings, self.lineup, metrics, intake, reader or Reader())
-        self.server = GrpcServer(settings, self.lineup, metrics=metrics, lifecycle=self.lifecycle, scoring=scoring)
-
-    def _hold(self) -> None:
-        self.num_calls += 1
-        self.is_running.set()
-        self.may_run.wait()
 
 
 async def refused_at_last(channel: grpc.aio.Channel) -> grpc.StatusCode | None:
@@ -331,71 +178,11 @@ def test_every_answer_names_its_request_and_a_model_that_is_to_stop_is_not_ready
     assert ready == [True, False]
 
 
-class ReaderHere(Reader):
-    """Reads in this process what could be read in another, and looks at what counts as waiting meanwhile."""
-
-    held: Held
-    waiting_bytes = 0
-
-    async def call(self, function: Callable[..., Any], *arguments: object) -> Any:  # noqa: ANN401
-        self.waiting_bytes = self.held.intake.waiting_bytes
-        function, *given = pickle.loads(pickle.dumps((function, *arguments)))
-        return pickle.loads(pickle.dumps(function(*given)))
-
-
-def test_a_large_message_is_counted_and_read_elsewhere_and_no_message_is_an_error(repository: Path) -> None:
-    request = service_pb2.ModelInferRequest(model_name="tiny")
-    request.inputs.add(name="event_ids", datatype="INT32", shape=[20, 1_000]).contents.int_contents.extend([2] * 20_000)
-    minutes = request.inputs.add(name="elapsed_minutes", datatype="FP64", shape=[20, 1_000])
-    minutes.contents.fp64_contents.extend([0.0] * 20_000)
-    reader = ReaderHere()
-
-    async def ask() -> tuple[service_pb2.ModelInferResponse, grpc.StatusCode]:
-        held = reader.held = Held(repository, reader)
-        held.may_run.set()
-        await held.server.start()
-        async with grpc.aio.insecure_channel(f"127.0.0.1:{held.server.port}") as channel:
-            answer = await service_pb2_grpc.GRPCInferenceServiceStub(channel).ModelInfer(request)
-            with pytest.raises(grpc.RpcError) as refusal:
-                await channel.unary_unary("/inference.GRPCInferenceService/ModelInfer")(b"\x0a\x04tiny\x2a\x01\xff")
-        await held.server.stop()
-        await held.model.drain()
-        return answer, refusal.value.code()
-
-    answer, code = asyncio.run(ask())
-    assert list(answer.outputs[0].shape) == [20]
-    assert reader.waiting_bytes == request.ByteSize()
-    assert reader.held.intake.waiting_bytes == 0
-    assert code == grpc.StatusCode.INVALID_ARGUMENT
-
-
 def test_as_many_calls_are_let_in_as_memory_allows_for() -> None:
     chosen = {"max_waiting_bytes": 40_000_000, "max_body_bytes": 4_000_000}
 
     assert max_calls(Settings.model_validate(chosen)) == 10 + 128
     assert max_calls(Settings.model_validate({**chosen, "max_sequences": 20, "max_waiting_sequences": 20})) == 20
-
-
-def test_whose_time_has_run_out_never_reaches_the_model(repository: Path) -> None:
-    async def wait_in_vain() -> Held:
-        held = Held(repository)
-        await held.server.start()
-        async with grpc.aio.insecure_channel(f"127.0.0.1:{held.server.port}") as channel:
-            stub = service_pb2_grpc.GRPCInferenceServiceStub(channel)
-            first = asyncio.ensure_future(stub.ModelInfer(typed_request()))
-            await asyncio.to_thread(held.is_running.wait)
-            with pytest.raises(grpc.RpcError) as refusal:
-                await stub.ModelInfer(typed_request(), timeout=0.1)
-            assert refusal.value.code() == grpc.StatusCode.DEADLINE_EXCEEDED
-            held.may_run.set()
-            await first
-        await held.server.stop()
-        await held.model.drain()
-        return held
-
-    held = asyncio.run(wait_in_vain())
-    assert held.num_calls == 1
-    assert (held.model.statistics.success.count, held.model.statistics.fail.count) == (1, 1)
 
 
 def test_a_taken_port_stops_it_with_a_sentence(start_service: StartService, repository: Path) -> None:

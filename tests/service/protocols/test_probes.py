@@ -48,8 +48,8 @@ def test_a_service_that_is_to_stop_is_not_ready_but_alive() -> None:
 def test_a_model_that_is_to_stop_is_not_ready_whoever_asks_but_answers() -> None:
     lifecycle, metrics, settings = Lifecycle(), Metrics(), Settings(repository="/nowhere", poll_seconds=0)
     lineup = LineUp(settings, metrics)
-    lineup._champion = live_model(manifest(), version=1)
-    lineup._status = ModelStatus("tiny", 1, "ready", "", manifest())
+    lineup._follower.champion = live_model(manifest(), version=1)
+    lineup._follower.status = ModelStatus("tiny", 1, "ready", "", manifest())
     app = create_app(settings, lineup, metrics, lifecycle)
 
     async def ask(method: str, path: str, **more: object) -> httpx.Response:

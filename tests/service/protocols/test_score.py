@@ -400,7 +400,7 @@ def test_a_client_that_has_gone_never_reaches_the_model(repository: Path) -> Non
 
     async def leave_while_waiting() -> None:
         manifest = Repository(repository).open("tiny").manifest
-        lineup._champion = live_model(manifest, version=1, before=hold)
+        lineup._follower.champion = live_model(manifest, version=1, before=hold)
         app = create_app(settings, lineup, metrics, Lifecycle())
         stays, leaves = (_Connection(app, leaves=leaves) for leaves in (False, True))
         first = asyncio.ensure_future(stays.request())
@@ -408,7 +408,7 @@ def test_a_client_that_has_gone_never_reaches_the_model(repository: Path) -> Non
         await leaves.request()
         may_run.set()
         await first
-        await lineup._champion.drain()
+        await lineup._follower.champion.drain()
         assert stays.status == 200
 
     asyncio.run(leave_while_waiting())

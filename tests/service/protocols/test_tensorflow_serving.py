@@ -564,15 +564,15 @@ async def _service(
     """A service in this process whose versions need no TensorFlow: version 2 answers 0.5 more than version 1."""
     metrics, settings = Metrics(), Settings()
     lineup, served = LineUp(settings, metrics), manifest()
-    lineup._status = replace(lineup._status, name="tiny")
+    lineup._follower.status = replace(lineup._follower.status, name="tiny")
     if is_loaded:
-        lineup._champion = live_model(served, version=1)
+        lineup._follower.champion = live_model(served, version=1)
     if challenger:
-        lineup._challenger = Challenger(live_model(served, version=2, plus=0.5), settings, metrics)
+        lineup._follower.challenger = Challenger(live_model(served, version=2, plus=0.5), settings, metrics)
     transport = httpx.ASGITransport(create_app(settings, lineup, metrics, Lifecycle()))
     async with httpx.AsyncClient(transport=transport, base_url="http://service") as client:
         yield lineup, client
-    for one in (lineup._challenger, lineup._champion):
+    for one in (lineup._follower.challenger, lineup._follower.champion):
         if one is not None:
             await one.drain()
 
@@ -600,9 +600,9 @@ def test_a_challenger_answers_who_asks_for_it(path: str, risk: float) -> None:
 def test_status_tells_of_versions_that_load_or_were_refused() -> None:
     async def ask() -> dict[str, Any]:
         async with _service(challenger=True) as (lineup, client):
-            lineup._versions.update([1, 2, 3, 4, 5], str)
-            lineup._versions.refuse(3, "It is bad.", "3")
-            lineup._loading = VersionStatus(4, "loading", "Compiling.")
+            lineup._follower.versions.update([1, 2, 3, 4, 5], str)
+            lineup._follower.versions.refuse(3, "It is bad.", "3")
+            lineup._follower.loading = VersionStatus(4, "loading", "Compiling.")
             answer: dict[str, Any] = (await client.get("/v1/models/tiny/labels/any")).json()
             return answer
 

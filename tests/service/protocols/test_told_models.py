@@ -69,8 +69,8 @@ def app(loop: asyncio.Runner) -> Entrance:
     lineup = LineUp(settings, metrics)
 
     async def start() -> Entrance:
-        lineup._champion = model = told_model()
-        lineup._status = ModelStatus("tiny", 1, "ready", "", model.manifest)
+        lineup._follower.champion = model = told_model()
+        lineup._follower.status = ModelStatus("tiny", 1, "ready", "", model.manifest)
         return create_app(settings, lineup, metrics, Lifecycle())
 
     return loop.run(start())
