@@ -64,12 +64,27 @@ class Storage:
         """
         if self.is_local:
             return _rename(staged, Path(str(target)))
-        if self.has(target):
+        if self.has(target) or not self._claim(target):
             return False
         paths = sorted(path.relative_to(staged).as_posix() for path in staged.rglob("*") if path.is_file())
         for path in sorted(paths, key=lambda path: path == last):
             self.files.makedirs(str((target / path).parent), exist_ok=True)
             self.files.put_file(str(staged / path), str(target / path))
+        return True
+
+
+    def _claim(self, target: PurePosixPath) -> bool:
+        """Whether `target` is ours to write, and nobody else's from now on.
+
+        Of those who ask at the same time one can create the empty file beside it, `.NAME.claim`, which stays: what was
+        removed is not published again under the same number.
+        """
+        claim = target.with_name(f".{target.name}.claim")
+        self.files.makedirs(str(claim.parent), exist_ok=True)
+        try:
+            self.files.pipe_file(str(claim), b"", mode="create")
+        except FileExistsError:
+            return False
         return True
 
 

@@ -96,3 +96,18 @@ def test_a_remote_filesystem_gets_the_last_file_last(tmp_path: Path, monkeypatch
 def test_a_url_of_no_known_kind_is_refused() -> None:
     with pytest.raises(ValueError, match="Protocol not known: nowhere"):
         Storage("nowhere://x")
+
+
+def test_of_two_who_saw_that_a_place_is_free_one_gets_it(
+    storage: Storage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Storage, "has", lambda *_: False)
+    first = stage(storage, tmp_path / "first")
+    assert storage.move_in(first, storage.root / "version", last="list")
+    second = stage(storage, tmp_path / "second")
+    (second / "list").write_bytes(b"another")
+
+    assert not storage.move_in(second, storage.root / "version", last="list")
+
+    assert storage.files.cat_file(f"{storage.root}/version/list") == b"list"
+    assert storage.children(storage.root / "version") == ["list", "z"]
