@@ -72,7 +72,6 @@ class Storage:
             self.files.put_file(str(staged / path), str(target / path))
         return True
 
-
     def _claim(self, target: PurePosixPath) -> bool:
         """Whether `target` is ours to write, and nobody else's from now on.
 

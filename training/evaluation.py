@@ -27,6 +27,7 @@ from training.samples import Histories, Sampled, sample_figures
 from training.slices import each_slice, slice_values
 from training.verdict import judge
 
+_LEAST_SEQUENCES = 20
 _COMPARED = (NETWORK, GRADIENT_BOOSTING)
 
 
@@ -176,16 +177,20 @@ def _by_slice(
     samples = iter(sample_figures(scored, bootstrap, has_lift=False))
     of_slices = []
     for column, value, is_chosen in slices:
-        network, boosting = next(samples), next(samples)
+        figures = {model: next(samples) for model in _COMPARED}
+        num_sequences = len(np.unique(sequences[is_chosen]))
+        if num_sequences < _LEAST_SEQUENCES:
+            # Resamples of a handful are all alike, and their intervals far too narrow.
+            figures = {}
         of_slices.append(
             SliceFigures(
                 column=column,
                 value=value,
-                num_sequences=len(np.unique(sequences[is_chosen])),
+                num_sequences=num_sequences,
                 num_prefixes=int(is_chosen.sum()),
                 prevalence=float(test.labels[is_chosen].mean()),
-                figures={NETWORK: _figures(network, bootstrap), GRADIENT_BOOSTING: _figures(boosting, bootstrap)},
-                differences=_differences(network, boosting, bootstrap),
+                figures={model: _figures(figures[model], bootstrap) if figures else {} for model in _COMPARED},
+                differences=_differences(figures[NETWORK], figures[GRADIENT_BOOSTING], bootstrap) if figures else {},
             )
         )
     return tuple(of_slices)

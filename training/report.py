@@ -139,10 +139,7 @@ def cautions(evaluation: Evaluation, trained: Trained | None) -> list[str]:
     told = [*_ranking_cautions(evaluation), *([] if trained is None else _usage_cautions(trained))]
     error = evaluation.figures[NETWORK][CALIBRATION_ERROR].value
     if error > _LARGEST_CALIBRATION_ERROR:
-        told.append(
-            f"Not as a probability: risks are off by {100 * error:.0f} percentage points on average. Their order still "
-            "holds."
-        )
+        told.append(f"Not as a probability: risks are off by {100 * error:.0f} percentage points on average.")
     told.append(
         "Not to say why, nor what would help: a risk tells what followed on histories like it, not what caused it."
     )

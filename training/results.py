@@ -78,7 +78,7 @@ class SliceFigures:
         num_sequences: Sequences with a history in it.
         num_prefixes: Its histories.
         prevalence: Share of label 1 among them.
-        figures: By model (the network and gradient boosting), then by metric.
+        figures: By model (the network and gradient boosting), then by metric; none of a handful of sequences.
         differences: The network minus gradient boosting, by metric.
     """
 

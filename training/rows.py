@@ -70,7 +70,7 @@ def read_rows(path: Path, config: DataConfig, inputs: Sequence[InputConfig] = ()
         for name, column, expected, remedy in column_rules(inputs):
             _refuse(rows[name].is_null(), source, column, expected, remedy)
     except (OSError, XesError, pl.exceptions.PolarsError) as error:
-        kind = "an XES" if is_xes(path) else "a CSV or Parquet"
+        kind = "an XES" if is_xes(path) else "a CSV, Parquet or XES"
         reason = str(error).splitlines()[0]
         raise EventLogError(f"Expected {kind} event log at {path}. Received: {reason}.") from error
     if config.label_time_column is not None:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from training.results import CALIBRATION_ERROR, GRADIENT_BOOSTING, MAIN_METRIC, NETWORK, Evaluation, Interval
 from training.targets import Target, measure
@@ -22,7 +22,7 @@ def show_evaluation(console: Console, evaluation: Evaluation) -> None:
     """The table of models and metrics, the paired differences and the verdict."""
     seeds = f"{len(evaluation.seeds)} seeds" if len(evaluation.seeds) > 1 else f"seed {evaluation.seeds[0]}"
     table = Table(
-        "model",
+        Column("model", no_wrap=True),
         *_SHORT.values(),
         "lift at 1, 5, 10 %",
         title=f"Test period: {evaluation.num_prefixes:,} histories of {evaluation.num_entities:,} entities, "

@@ -1,6 +1,6 @@
 """The compiled engine beside the plain signature of the same artifact: medians of one run, and their ratio.
 
-From the root of the project: python -m tests.benchmarks.bench_engine [repository] [model]
+From the root of the project: python -m tests.benchmarks.bench_engine [repository] [model] [--device gpu]
 """
 
 import argparse
@@ -8,6 +8,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from time import perf_counter
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,21 +19,22 @@ from service.buckets import Buckets
 from service.engine import Engine
 
 ROOT = Path(__file__).parents[2]
-BATCHES = (1, 32, 128)
+BATCHES = {"cpu": (1, 32, 128), "gpu": (1, 64, 512, 2048)}
 SHORT_TIME = 8
 SLOTS = 2
 WARM_UP_CALLS = 5
 ROUNDS = 30
 CALLS_PER_ROUND = 20
 
+Device = Literal["cpu", "gpu"]
 Arrays = tuple[NDArray[np.int32], NDArray[np.float32]]
 
 
 def main() -> None:
-    artifact = read_arguments()
+    artifact, device = read_arguments()
     times = tuple(sorted({min(SHORT_TIME, artifact.manifest.max_events), artifact.manifest.max_events}))
-    buckets = Buckets(times=times, batches=BATCHES)
-    engine, plain = load(artifact, buckets)
+    buckets = Buckets(times=times, batches=BATCHES[device])
+    engine, plain = load(artifact, buckets, device)
 
     print(
         f"{'batch':>6}{'time':>6}{'plain ms':>11}{'compiled ms':>13}{'ratio':>8}{'sequences/s':>13}{'in 2 slots':>12}"
@@ -47,22 +49,23 @@ def main() -> None:
         )
 
 
-def read_arguments() -> Artifact:
+def read_arguments() -> tuple[Artifact, Device]:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("repository", nargs="?", default=str(ROOT / "models" / "artifacts"))
     parser.add_argument("model", nargs="?", default="sla-breach")
+    parser.add_argument("--device", choices=tuple(BATCHES), default="cpu")
     arguments = parser.parse_args()
     artifact = Repository(arguments.repository).open(arguments.model)
     print(f"{artifact.manifest.name} version {artifact.manifest.version}")
-    return artifact
+    return artifact, arguments.device
 
 
 def load(
-    artifact: Artifact, buckets: Buckets
+    artifact: Artifact, buckets: Buckets, device: Device
 ) -> tuple[Engine, Callable[[NDArray[np.int32], NDArray[np.float32]], object]]:
     """The engine, and the same artifact's signature as TensorFlow loads it."""
     started_at = perf_counter()
-    engine = Engine(artifact.directory, device="cpu", buckets=buckets, slots=SLOTS, on_compile=lambda: None)
+    engine = Engine(artifact.directory, device=device, buckets=buckets, slots=SLOTS, on_compile=lambda: None)
     loaded_at = perf_counter()
     engine.warm_up(lambda _: None)
     warm_seconds = perf_counter() - loaded_at

@@ -125,7 +125,7 @@ def test_lengths_and_slices_split_the_test_period_without_loss() -> None:
 
 
 def test_a_slice_of_one_class_has_no_ranking_figures() -> None:
-    log = random_log(3, 40)
+    log = random_log(3, 60)
     log.event_types[log.offsets[:-1]] = np.where(log.labels == 1, "claim", "visit")
 
     evaluation = judged(cut_prefixes(log), 0.4, 0.3)
@@ -133,6 +133,18 @@ def test_a_slice_of_one_class_has_no_ranking_figures() -> None:
     claims = next(one for one in evaluation.by_slice if one.value == "claim")
     assert claims.prevalence == 1
     assert set(claims.figures[NETWORK]) == {"brier", "expected_calibration_error"}
+
+
+def test_a_slice_of_a_handful_of_sequences_has_no_figures() -> None:
+    log = random_log(3, 60)
+    log.event_types[log.offsets[:-1]] = np.where(np.arange(60) < 19, "claim", "visit")
+
+    evaluation = judged(cut_prefixes(log), 0.4, 0.3)
+
+    told = {one.value: bool(one.differences) for one in evaluation.by_slice if one.column == "first_event_type"}
+    assert told == {"claim": False, "visit": True}
+    (claims,) = (one for one in evaluation.by_slice if one.value == "claim")
+    assert (claims.num_sequences, claims.figures[NETWORK]) == (19, {})
 
 
 def test_whole_histories_are_ranked_with_each_other_whatever_their_length() -> None:

@@ -46,7 +46,7 @@ def test_a_wrong_configuration_or_log_is_one_sentence_and_a_failure(tmp_path: Pa
     run = run_train(str(config))
 
     assert run.exit_code == 1
-    assert "Expected a CSV or Parquet event log at" in run.output
+    assert "Expected a CSV, Parquet or XES event log at" in run.output
 
 
 def test_a_repository_that_cannot_be_written_to_is_found_out_before_the_fit(workplace: Path) -> None:

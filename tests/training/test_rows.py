@@ -102,7 +102,7 @@ def test_an_empty_log_is_refused(tmp_path: Path, text: str) -> None:
 
 
 def test_a_missing_file_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(EventLogError, match="Expected a CSV or Parquet event log at"):
+    with pytest.raises(EventLogError, match="Expected a CSV, Parquet or XES event log at"):
         read_rows(tmp_path / "log.csv", DataConfig(path="log.csv"))
 
 
