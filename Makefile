@@ -18,7 +18,7 @@ COMPILE := $(VENV)/bin/uv pip compile pyproject.toml --universal --python-versio
 	--no-header --no-emit-index-url --no-annotate --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test train tune evaluate check format bench bench-peers bench-protocols clients-test triton-differential images sbom cluster-test manifests-test monitoring-test rules prove lock clean
+.PHONY: help serve test train tune evaluate check format bench bench-peers bench-protocols prove-gpu clients-test triton-differential images sbom cluster-test manifests-test monitoring-test rules prove lock clean
 
 help: ## Show this list.
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 24
@@ -71,6 +71,9 @@ prove: $(VENV)/development ## Run every slow proof of what the service promises 
 	$(PYTHON) -m tests.proofs.prove_swaps
 	$(PYTHON) -m tests.proofs.prove_no_5xx
 	$(PYTHON) -m tests.proofs.prove_resume
+
+prove-gpu: $(VENV)/development ## Compare risks on a GPU with a processor's (needs a GPU, and TensorFlow with the extra gpu).
+	$(PYTHON) -m tests.proofs.prove_gpu
 
 clients-test: $(VENV)/development ## Make every call of KServe's own client, in an environment of its own (downloads it).
 	$(PYTHON) -m tests.clients.prove_kserve
