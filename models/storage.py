@@ -84,6 +84,12 @@ class Storage:
             self.files.pipe_file(str(claim), b"", mode="create")
         except FileExistsError:
             return False
+        except OSError:
+            # Stores say it in words of their own, or that they cannot tell whose attempt it is: look who has it.
+            self.files.invalidate_cache()
+            if self.has(claim):
+                return False
+            raise
         return True
 
 

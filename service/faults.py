@@ -21,6 +21,7 @@ _EVENT_TYPE_BRANCHES = frozenset({"constrained-str", "int"})
 
 # A sentence an error type of pydantic; `{…}` is filled from the error's context.
 _EXPECTED = {
+    "bool_type": "Expected true or false",
     "dict_type": "Expected an object",
     "finite_number": "Expected a finite number",
     "float_type": "Expected a number",

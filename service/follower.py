@@ -140,7 +140,12 @@ class Follower:
         elif challenger is None and version != champion and self.versions.may_load(version):
             model = self._load(source, version, self._settings.model_copy(update={"slots": 1}), 1)
             if model is not None:
-                self.challenger = Challenger(model, self._settings, self._metrics)
+                try:
+                    self.challenger = Challenger(model, self._settings, self._metrics)
+                except RuntimeError:
+                    # The system has no more threads; the slots of the model would wait for ever.
+                    self._let_go(model)
+                    raise
                 logger.info("Version %d is the challenger.", version)
 
     def _load(self, source: Source, version: int, settings: Settings, compile_threads: int) -> LiveModel | None:

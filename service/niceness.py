@@ -40,13 +40,19 @@ def at_niceness(niceness: int, do: Callable[[], Answer]) -> Answer:
         return do()
     done: Future[Answer] = Future()
 
-    def work() -> None:
+    def work(done: Future[Answer]) -> None:
         try:
             be_nice(niceness)
             done.set_result(do())
         except BaseException as error:
             done.set_exception(error)
+        finally:
+            # What is raised knows the frames it passed, which must not know it: all they hold would be in a cycle.
+            del done
 
     # A daemon: the end of the process waits for nobody's compilation.
-    threading.Thread(target=work, name="nice", daemon=True).start()
-    return done.result()
+    threading.Thread(target=work, args=(done,), name="nice", daemon=True).start()
+    try:
+        return done.result()
+    finally:
+        del done

@@ -8,9 +8,11 @@ import logging
 import pickle
 import struct
 import sys
+import traceback
 from asyncio.subprocess import PIPE, Process
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, BinaryIO, TypeVar, cast
 
@@ -23,6 +25,13 @@ logger = logging.getLogger(__name__)
 Answer = TypeVar("Answer")
 
 _LENGTH = struct.Struct("!Q")
+
+
+@dataclass(frozen=True, slots=True)
+class _Failure:
+    """What the process failed over, for the log of its owner."""
+
+    trace: str
 
 
 class Reader:
@@ -57,9 +66,13 @@ class Reader:
         exchange.add_done_callback(lambda _: self._is_free.release())
         answer = await asyncio.shield(exchange)
         # In a thread, which takes turns with the event loop: unpacking takes a fraction of reading.
-        unpacked: Answer | ServiceError = await asyncio.to_thread(_unpack, answer)
+        unpacked: Answer | ServiceError | _Failure = await asyncio.to_thread(_unpack, answer)
         if isinstance(unpacked, ServiceError):
             raise unpacked
+        if isinstance(unpacked, _Failure):
+            # Here, where lines have their form, the request its id, and keys are blotted out.
+            logger.error("A large body could not be read.\n%s", unpacked.trace)
+            raise UnexpectedError
         return unpacked
 
     async def close(self) -> None:
@@ -90,7 +103,9 @@ class Reader:
         except (asyncio.IncompleteReadError, ConnectionError) as error:
             logger.warning("The process that reads large bodies has died; the next large body starts another.")
             await self._end()
-            raise ServiceError("Expected to read the body. Received: the end of the process that reads it.") from error
+            raise UnexpectedError(
+                "Expected to read the body. Received: the end of the process that reads it."
+            ) from error
 
     async def _running(self) -> Process:
         if self._process is None:
@@ -114,8 +129,7 @@ def serve_pipe(questions: BinaryIO, answers: BinaryIO) -> None:
         except ServiceError as error:
             answer = error
         except Exception:
-            logger.exception("A large body could not be read.")
-            answer = UnexpectedError()
+            answer = _Failure(traceback.format_exc())
         packed = pickle.dumps(answer)
         answers.write(_LENGTH.pack(len(packed)))
         answers.write(packed)
@@ -123,4 +137,7 @@ def serve_pipe(questions: BinaryIO, answers: BinaryIO) -> None:
 
 
 if __name__ == "__main__":
-    serve_pipe(sys.stdin.buffer, sys.stdout.buffer)
+    # By its name, so that its owner knows what is packed here.
+    from service import reader
+
+    reader.serve_pipe(sys.stdin.buffer, sys.stdout.buffer)

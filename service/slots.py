@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from queue import SimpleQueue
 from time import monotonic
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 from service.call import BatchReport, Call, Request
 from service.niceness import be_nice
@@ -33,6 +33,9 @@ class Slots:
         make: Makes a call: tells the first function given who is answered, having called the second when the model is
             about to run.
         settle: Told, on the event loop, who is answered.
+
+    Raises:
+        RuntimeError: The system has no more threads.
     """
 
     def __init__(self, number: int, *, line: WaitingLine, lock: threading.Lock, make: Make, settle: Settle) -> None:
@@ -40,16 +43,22 @@ class Slots:
         self._lock = lock
         self._num_free = number
         self._num_asleep = number
-        # None wakes a slot; a future ends it.
-        self._wake_ups: SimpleQueue[asyncio.Future[None] | None] = SimpleQueue()
+        # None wakes a slot; a future ends it, and so does False, which nobody waits for.
+        self._wake_ups: SimpleQueue[asyncio.Future[None] | Literal[False] | None] = SimpleQueue()
         self._endings: list[asyncio.Future[None]] = []
         # Only the threads know whose calls they make, and forget it when they end: who has slots is in no cycle.
         self._threads = [
             threading.Thread(target=self._work, args=(make, settle), name=f"slot-{slot}", daemon=True)
             for slot in range(number)
         ]
-        for thread in self._threads:
-            thread.start()
+        for num_started, thread in enumerate(self._threads):
+            try:
+                thread.start()
+            except RuntimeError:
+                # The system has no more threads; those that have started would wait for ever, and keep the model.
+                for _ in range(num_started):
+                    self._wake_ups.put(False)
+                raise
 
     def wake(self) -> None:
         """Wake as many sleeping slots as are worth it for those who wait."""
@@ -84,7 +93,8 @@ class Slots:
                 with self._lock:
                     self._num_free += 1
             tell()
-        ending.get_loop().call_soon_threadsafe(ending.set_result, None)
+        if ending:
+            ending.get_loop().call_soon_threadsafe(ending.set_result, None)
 
     def _take(self) -> Call | None:
         with self._lock:

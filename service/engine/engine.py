@@ -113,7 +113,11 @@ class Engine:
         for thread in threads:
             thread.join()
         if faults:
-            raise faults[0]
+            try:
+                raise faults[0]
+            finally:
+                # What is raised knows this frame, and must not be known by it: the engine would be in a cycle.
+                faults.clear()
         del self._signature
 
     def quick_rows(self, seconds: float) -> list[int]:

@@ -1,5 +1,6 @@
 """Our own protocol: event sequences in, risks out."""
 
+import asyncio
 from http import HTTPStatus
 from operator import itemgetter
 from time import monotonic
@@ -23,6 +24,9 @@ from service.score_request import Histories
 from service.scoring import count_scored, shown
 from service.settings import Settings
 from service.stay import Stay
+
+# An answer of so many takes two milliseconds to write; beyond, a thread takes turns with the event loop.
+_MANY = 1_000
 
 _REFUSALS = {
     HTTPStatus.BAD_REQUEST: "Not JSON, or a header that means nothing.",
@@ -82,7 +86,11 @@ def create_router(settings: Settings, lineup: LineUp, metrics: Metrics, intake: 
                 observe_validate(monotonic() - read_at)
                 parts = await pair.score(histories, batch, deadline)
         scored_at = monotonic()
-        response = Response(_answer(histories, parts), media_type="application/json")
+        if len(histories.ids) > _MANY:
+            content = await asyncio.to_thread(_answer, histories, parts)
+        else:
+            content = _answer(histories, parts)
+        response = Response(content, media_type="application/json")
         for part in parts:
             count_scored(part.batch, metrics)
         observe_respond(monotonic() - scored_at)

@@ -111,3 +111,24 @@ def test_of_two_who_saw_that_a_place_is_free_one_gets_it(
 
     assert storage.files.cat_file(f"{storage.root}/version/list") == b"list"
     assert storage.children(storage.root / "version") == ["list", "z"]
+
+
+@pytest.mark.parametrize("is_there", [True, False])
+def test_a_store_may_say_in_its_own_words_that_a_number_is_claimed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_there: bool
+) -> None:
+    storage = Storage(f"memory://{uuid4().hex}")
+    if is_there:
+        storage.files.pipe_file(f"{storage.root}/.1.claim", b"")
+
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(22, "At least one of the pre-conditions you specified did not hold")
+
+    monkeypatch.setattr(type(storage.files), "pipe_file", refuse)
+    staged = stage(storage, tmp_path)
+    if is_there:
+        assert not storage.move_in(staged, storage.root / "1", "list")
+    else:
+        with pytest.raises(OSError, match="pre-conditions"):
+            storage.move_in(staged, storage.root / "1", "list")
+    assert storage.children(storage.root / "1") == []

@@ -1,7 +1,9 @@
 import asyncio
 import gc
 import sys
+import weakref
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +14,7 @@ from models.sequences import EncodedBatch
 from service.live_model import LiveModel
 from service.loading import Report, beside_traffic, load
 from service.metrics import Metrics
+from service.niceness import at_niceness
 from service.settings import Settings
 
 
@@ -143,3 +146,30 @@ def test_the_collector_and_turns_of_threads_are_as_before_when_loading_ends(is_c
     finally:
         (gc.enable if was_collecting else gc.disable)()
     assert meanwhile == [(False, True)]
+
+
+class _Load:
+    """Something in a cycle, as what a load makes is while it is made."""
+
+    def __init__(self) -> None:
+        self.itself = self
+
+
+def _fail_to_load(niceness: int) -> "weakref.ref[_Load]":
+    load = _Load()
+
+    def fail() -> None:
+        raise MemoryError(load.itself)
+
+    with suppress(MemoryError), beside_traffic():
+        at_niceness(niceness, fail)
+    return weakref.ref(load)
+
+
+@pytest.mark.parametrize("niceness", [0, 10])
+def test_what_could_not_be_loaded_is_not_there_to_stay(niceness: int) -> None:
+    left = _fail_to_load(niceness)
+
+    gc.collect()
+
+    assert left() is None

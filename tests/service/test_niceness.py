@@ -1,8 +1,12 @@
+import gc
 import os
 import subprocess
 import sys
 import threading
+import weakref
+from contextlib import suppress
 from pathlib import Path
+from time import monotonic, sleep
 
 import pytest
 
@@ -48,3 +52,28 @@ def test_a_process_that_was_started_nicer_than_it_would_be_stays_so_whoever_owns
     ended = subprocess.run(nicer, cwd=ROOT, check=True, capture_output=True, text=True, timeout=60)
 
     assert int(ended.stdout) == min(niceness() + 7, 19)
+
+
+class _Part:
+    """Something that a load was making when it failed."""
+
+
+def test_what_fails_in_another_thread_is_in_no_cycle() -> None:
+    left: list[weakref.ref[_Part]] = []
+
+    def fail() -> None:
+        part = _Part()
+        left.append(weakref.ref(part))
+        raise MemoryError(part)
+
+    gc.disable()
+    try:
+        with suppress(MemoryError):
+            at_niceness(10, fail)
+        # The thread's own frames go with the thread.
+        until = monotonic() + 60
+        while left[0]() is not None and monotonic() < until:
+            sleep(0.001)
+        assert left[0]() is None
+    finally:
+        gc.enable()

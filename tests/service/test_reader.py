@@ -104,6 +104,24 @@ def test_a_failure_over_one_body_is_answered_and_the_next_is_read() -> None:
 
     answers.seek(0)
     failed, sound = (pickle.loads(answers.read(*struct.unpack("!Q", answers.read(8)))) for _ in questions)
-    assert isinstance(failed, UnexpectedError)
-    assert "modulo" not in failed.message
+    assert "ZeroDivisionError" in failed.trace
     assert sound == (3, 1)
+
+
+def test_a_failure_is_logged_by_the_owner_beside_the_request_and_the_client_is_told_nothing_of_it(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def read() -> None:
+        reader = Reader()
+        try:
+            await reader.call(divmod, 1, 0)
+        finally:
+            await reader.close()
+
+    with pytest.raises(UnexpectedError) as raised:
+        asyncio.run(read())
+
+    assert "ivision" not in raised.value.message
+    (line,) = (record.getMessage() for record in caplog.records)
+    assert line.startswith("A large body could not be read.\nTraceback")
+    assert "ZeroDivisionError" in line

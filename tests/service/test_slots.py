@@ -168,3 +168,22 @@ def test_a_slot_leaves_the_processor_to_the_event_loop() -> None:
 
     (niceness,) = asyncio.run(scenario())
     assert niceness >= SLOT_NICENESS
+
+
+def test_slots_that_could_start_end_where_others_could_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[threading.Thread] = []
+    start = threading.Thread.start
+
+    def start_two(thread: threading.Thread) -> None:
+        if len(started) == 2:
+            raise RuntimeError("can't start new thread")
+        started.append(thread)
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", start_two)
+    with pytest.raises(RuntimeError, match="can't start"):
+        Office(4)
+
+    for thread in started:
+        thread.join(60)
+    assert [thread.is_alive() for thread in started] == [False, False]
