@@ -12,7 +12,6 @@ import traceback
 from asyncio.subprocess import PIPE, Process
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, BinaryIO, TypeVar, cast
 
@@ -25,13 +24,6 @@ logger = logging.getLogger(__name__)
 Answer = TypeVar("Answer")
 
 _LENGTH = struct.Struct("!Q")
-
-
-@dataclass(frozen=True, slots=True)
-class _Failure:
-    """What the process failed over, for the log of its owner."""
-
-    trace: str
 
 
 class Reader:
@@ -66,13 +58,12 @@ class Reader:
         exchange.add_done_callback(lambda _: self._is_free.release())
         answer = await asyncio.shield(exchange)
         # In a thread, which takes turns with the event loop: unpacking takes a fraction of reading.
-        unpacked: Answer | ServiceError | _Failure = await asyncio.to_thread(_unpack, answer)
+        unpacked: Answer | ServiceError = await asyncio.to_thread(_unpack, answer)
+        if isinstance(unpacked, UnexpectedError):
+            # Here, where lines have their form, the request its id, and keys are blotted out.
+            logger.error("A large body could not be read.\n%s", "\n".join(unpacked.__notes__))
         if isinstance(unpacked, ServiceError):
             raise unpacked
-        if isinstance(unpacked, _Failure):
-            # Here, where lines have their form, the request its id, and keys are blotted out.
-            logger.error("A large body could not be read.\n%s", unpacked.trace)
-            raise UnexpectedError
         return unpacked
 
     async def close(self) -> None:
@@ -129,7 +120,8 @@ def serve_pipe(questions: BinaryIO, answers: BinaryIO) -> None:
         except ServiceError as error:
             answer = error
         except Exception:
-            answer = _Failure(traceback.format_exc())
+            answer = UnexpectedError()
+            answer.add_note(traceback.format_exc())
         packed = pickle.dumps(answer)
         answers.write(_LENGTH.pack(len(packed)))
         answers.write(packed)
@@ -137,7 +129,4 @@ def serve_pipe(questions: BinaryIO, answers: BinaryIO) -> None:
 
 
 if __name__ == "__main__":
-    # By its name, so that its owner knows what is packed here.
-    from service import reader
-
-    reader.serve_pipe(sys.stdin.buffer, sys.stdout.buffer)
+    serve_pipe(sys.stdin.buffer, sys.stdout.buffer)

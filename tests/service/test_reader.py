@@ -104,7 +104,8 @@ def test_a_failure_over_one_body_is_answered_and_the_next_is_read() -> None:
 
     answers.seek(0)
     failed, sound = (pickle.loads(answers.read(*struct.unpack("!Q", answers.read(8)))) for _ in questions)
-    assert "ZeroDivisionError" in failed.trace
+    assert isinstance(failed, UnexpectedError)
+    assert "ZeroDivisionError" in failed.__notes__[0]
     assert sound == (3, 1)
 
 
