@@ -63,14 +63,9 @@ bench-peers: $(VENV)/development ## Measure other model servers on the same arti
 	$(PYTHON) -m tests.benchmarks.bench_peers
 
 prove: $(VENV)/development ## Run every slow proof of what the service promises (half an hour; run it while nothing else runs).
-	$(PYTHON) -m tests.proofs.prove_invariance
-	$(PYTHON) -m tests.proofs.prove_first_request
-	$(PYTHON) -m tests.proofs.prove_probes
-	$(PYTHON) -m tests.proofs.prove_sigterm
-	$(PYTHON) -m tests.proofs.prove_overload
-	$(PYTHON) -m tests.proofs.prove_swaps
-	$(PYTHON) -m tests.proofs.prove_no_5xx
-	$(PYTHON) -m tests.proofs.prove_resume
+	@failed=; for proof in invariance first_request probes sigterm overload swaps no_5xx resume; do \
+		$(PYTHON) -m tests.proofs.prove_$$proof || failed="$$failed $$proof"; \
+	done; [ -z "$$failed" ] || { echo "Not reached:$$failed"; exit 1; }
 
 prove-gpu: $(VENV)/development ## Compare risks on a GPU with a processor's (needs a GPU, and TensorFlow with the extra gpu).
 	$(PYTHON) -m tests.proofs.prove_gpu

@@ -74,12 +74,16 @@ class Allowance:
         self._num_left = min(self._capacity, self._num_left + (now - self._counted_at) * rate)
         self._counted_at = now
         if self._num_left < least:
-            refusal = RateLimitedError(
-                f"Expected at most {rate:g} sequences a second with this key. Received: more. Try later."
-            )
-            refusal.retry_after_seconds = max(1, math.ceil((1 - self._num_left) / rate))
-            raise refusal
+            raise self._refusal(rate)
         self._num_left -= num_sequences
+
+    # Made elsewhere than it is raised: a frame that knows what passes it would be in a cycle, and a body with it.
+    def _refusal(self, rate: float) -> RateLimitedError:
+        refusal = RateLimitedError(
+            f"Expected at most {rate:g} sequences a second with this key. Received: more. Try later."
+        )
+        refusal.retry_after_seconds = max(1, math.ceil((1 - self._num_left) / rate))
+        return refusal
 
 
 ALLOWANCE: ContextVar[Allowance | None] = ContextVar("allowance", default=None)

@@ -59,12 +59,16 @@ class Reader:
         answer = await asyncio.shield(exchange)
         # In a thread, which takes turns with the event loop: unpacking takes a fraction of reading.
         unpacked: Answer | ServiceError = await asyncio.to_thread(_unpack, answer)
-        if isinstance(unpacked, UnexpectedError):
-            # Here, where lines have their form, the request its id, and keys are blotted out.
-            logger.error("A large body could not be read.\n%s", "\n".join(unpacked.__notes__))
-        if isinstance(unpacked, ServiceError):
-            raise unpacked
-        return unpacked
+        try:
+            if isinstance(unpacked, UnexpectedError):
+                # Here, where lines have their form, the request its id, and keys are blotted out.
+                logger.error("A large body could not be read.\n%s", "\n".join(unpacked.__notes__))
+            if isinstance(unpacked, ServiceError):
+                raise unpacked
+            return unpacked
+        finally:
+            # What is raised knows the frames it passes, and a body in one of them: in a cycle they would stay.
+            del unpacked
 
     async def close(self) -> None:
         """End the process; whoever still waits for it is told that it has died."""

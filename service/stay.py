@@ -55,9 +55,14 @@ class Stay:
             self._watcher.cancel()
             # A cancelled task keeps its frames, and they this stay: a cycle, which only the collector would end.
             self._watcher = None
-        if self._reason is not None and kind is asyncio.CancelledError:
+        reason, self._reason = self._reason, None
+        if reason is not None and kind is asyncio.CancelledError:
             self._task.uncancel()
-            raise self._reason
+            try:
+                raise reason
+            finally:
+                # What is raised knows the frames it passes, and a body in one of them: in a cycle they would stay.
+                del reason
 
     def _look(self) -> None:
         """Called now and then while the stay lasts."""

@@ -108,9 +108,16 @@ class Engine:
         # Daemons: the end of the process must not wait for compilations nobody needs any more.
         num_threads = num_threads or self._slots
         threads = [threading.Thread(target=compile_next, name="compile", daemon=True) for _ in range(num_threads)]
+        started = []
         for thread in threads:
-            thread.start()
-        for thread in threads:
+            try:
+                thread.start()
+            except RuntimeError as fault:
+                # The system has no more threads: the others are not to go on behind what the caller does next.
+                faults.append(fault)
+                break
+            started.append(thread)
+        for thread in started:
             thread.join()
         if faults:
             try:

@@ -156,8 +156,12 @@ class GrpcServer:
             self._metrics.requests.labels(route, "POST", f"{status // 100}xx").inc()
             self._metrics.request_seconds.labels(route).observe(perf_counter() - started_at)
         count_refusal(self._metrics, route, refusal)
-        await refuse(context, refusal, ((_REQUEST_ID, request_id),))
-        raise refusal  # Never reached: refusing raises what gRPC waits for.
+        try:
+            await refuse(context, refusal, ((_REQUEST_ID, request_id),))
+            raise refusal  # Never reached: refusing raises what gRPC waits for.
+        finally:
+            # It knows the frames it passed, and this one's message: in a cycle they would stay.
+            del refusal
 
 
 def max_calls(settings: Settings) -> int:

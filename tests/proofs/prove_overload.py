@@ -129,6 +129,7 @@ def prove(repository: Path, *, seconds: float, sequences_a_body: int, **settings
             0.9,
             is_least=True,
         ),
+        Row("peak after over peak before", f"{after:,.0f}/s over {before:,.0f}/s", after / before, 0.8, is_least=True),
         Row(
             "the same for each second of the service's processor time",
             f"{per_cpu_second:,.0f} over {peak_per_cpu_second:,.0f}; {seen.cpu_seconds / seen.seconds:.2f} processors",

@@ -1,9 +1,9 @@
 """Proof: versions change under load, and no request notices.
 
 A real server follows a repository in which one version after the other appears, every tenth of them corrupt in one of
-four ways. Two sets of weights take turns, so that each answer shows whose it is. Run it while nothing else runs:
+four ways. Two sets of weights take turns, so that each answer shows whose it is.
 
-    .venv/bin/python -m tests.proofs.prove_swaps --swaps 50
+From the root of the project, while nothing else runs: python -m tests.proofs.prove_swaps [--swaps 50]
 """
 
 import argparse
@@ -49,43 +49,61 @@ def main() -> None:
     parser.add_argument("--swaps", type=int, default=50, help="versions after the first; every tenth is corrupt")
     parser.add_argument("--model", default="sla-breach", help="a model in models/artifacts")
     arguments = parser.parse_args()
+    original = Repository(ROOT / "models" / "artifacts").open(arguments.model)
+    corrupt = set(range(10, arguments.swaps + 2, 10))
+    sys.exit(0 if report(prove(original, arguments.swaps, corrupt)) else 1)
 
+
+def prove(original: Artifact, num_swaps: int, corrupt: set[int]) -> "Seen":
+    """Serve versions made of `original` one after the other under load; those of the numbers `corrupt` are spoilt."""
+    name = original.manifest.name
     with tempfile.TemporaryDirectory() as directory:
         workshop, served = Path(directory, "workshop"), Path(directory, "served")
-        original = Repository(ROOT / "models" / "artifacts").open(arguments.model)
-        expected = build_versions(original, workshop, num_versions=arguments.swaps + 1)
-        corrupt = {version for version in expected if version % 10 == 0}
-        spoil(workshop / arguments.model, corrupt)
+        expected = build_versions(original, workshop, num_versions=num_swaps + 1)
+        spoil(workshop / name, corrupt)
         # The load generator must not stop for a collector that walks TensorFlow.
         gc.freeze()
 
         load = Load(expected, question(original.manifest))
-        with Server(workshop / arguments.model, served / arguments.model, load) as server:
+        with Server(workshop / name, served / name, load) as server:
             server.bring(1)
             rest()
             rss_bytes = [server.rss_bytes()]
-            for version in range(2, arguments.swaps + 2):
+            for version in range(2, num_swaps + 2):
                 server.bring(version, is_corrupt=version in corrupt)
                 rest()
                 rss_bytes.append(server.rss_bytes())
                 print(f"version {version:3}: {server.last_seconds:5.2f} s, {rss_bytes[-1] / 1e6:6.1f} MB", flush=True)
             load.stop()
             metrics = server.get("/metrics").decode()
+    return Seen(load, corrupt, rss_bytes, server.windows, metrics)
 
-    sys.exit(0 if report(load, corrupt, rss_bytes, server.windows, metrics) else 1)
+
+@dataclass(frozen=True)
+class Seen:
+    """What happened: the load, numbers of the corrupt, resident bytes after each swap, when they were, and metrics."""
+
+    load: "Load"
+    corrupt: set[int]
+    rss_bytes: list[int]
+    windows: list[tuple[float, float]]
+    metrics: str
+
+    @property
+    def corrupt_live(self) -> list[int]:
+        """Corrupt versions that answered."""
+        return sorted({answer.version for answer in self.load.answers} & self.corrupt)
 
 
-def report(
-    load: "Load", corrupt: set[int], rss_bytes: list[int], windows: list[tuple[float, float]], metrics: str
-) -> bool:
+def report(seen: Seen) -> bool:
     """Print the figures and say whether every must is kept."""
+    load, corrupt, corrupt_live, rss_bytes = seen.load, seen.corrupt, seen.corrupt_live, seen.rss_bytes
     answered = np.array([(answer.due_at, answer.seconds) for answer in load.answers])
     in_window = np.zeros(len(answered), bool)
-    for begin, end in windows:
+    for begin, end in seen.windows:
         in_window |= (answered[:, 0] >= begin) & (answered[:, 0] <= end)
-    corrupt_live = sorted({answer.version for answer in load.answers} & corrupt)
     growth = rss_bytes[-1] / rss_bytes[0] - 1
-    swaps = re.findall(r"^seqrisk_model_(?:swaps|loads)_total.*$", metrics, flags=re.MULTILINE)
+    swaps = re.findall(r"^seqrisk_model_(?:swaps|loads)_total.*$", seen.metrics, flags=re.MULTILINE)
     print(
         f"\nrequests answered          {len(load.answers)} of {load.num_due} due\n"
         f"requests failed            {len(load.failures)}   {load.failures[:3]}\n"
@@ -166,6 +184,7 @@ class Load:
                 self.failures.append(repr(error))
                 connection.close()
             due_at += period
+        connection.close()
 
     def _check(self, status: int, content: bytes, due_at: float, seconds: float) -> None:
         if status != 200:
@@ -201,6 +220,8 @@ class Server:
         self._load.stop()
         self._process.send_signal(signal.SIGINT)
         self._process.wait(60)
+        if self._process.stdout is not None:
+            self._process.stdout.close()
 
     @property
     def last_seconds(self) -> float:

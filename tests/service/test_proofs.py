@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
+from models.repository import Repository
 from tests.benchmarks.results import Row
-from tests.proofs import prove_invariance, prove_overload, prove_probes, prove_sigterm
+from tests.proofs import prove_invariance, prove_overload, prove_probes, prove_sigterm, prove_swaps
 
 
 def _lost(rows: list[Row]) -> list[Row]:
@@ -21,6 +22,14 @@ def test_scores_are_the_same_in_any_company_and_reach_their_callers(repository: 
 
 def test_sigterm_under_load_fails_no_request(repository: Path) -> None:
     assert _lost(prove_sigterm.prove(repository, times=1)) == []
+
+
+def test_swaps_under_load_fail_no_request_and_a_corrupt_version_never_answers(repository: Path) -> None:
+    seen = prove_swaps.prove(Repository(repository).open("tiny"), num_swaps=3, corrupt={3})
+
+    assert seen.load.failures == []
+    assert seen.corrupt_live == []
+    assert {answer.version for answer in seen.load.answers} == {1, 2, 4}
 
 
 def test_overload_loses_no_request(repository: Path) -> None:

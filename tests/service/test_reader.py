@@ -1,10 +1,13 @@
 import asyncio
+import gc
 import io
 import json
 import os
 import pickle
 import signal
 import struct
+import weakref
+from contextlib import suppress
 from datetime import UTC, datetime
 
 import pytest
@@ -126,3 +129,32 @@ def test_a_failure_is_logged_by_the_owner_beside_the_request_and_the_client_is_t
     (line,) = (record.getMessage() for record in caplog.records)
     assert line.startswith("A large body could not be read.\nTraceback")
     assert "ZeroDivisionError" in line
+
+
+class _Body:
+    """What a weak reference can be had of."""
+
+
+def test_a_body_that_is_refused_leaves_with_its_refusal() -> None:
+    bodies = list[weakref.ref[_Body]]()
+
+    async def read(reader: Reader) -> None:
+        body = _Body()
+        bodies.append(weakref.ref(body))
+        await reader.read(BAD, RULES, 100, NOW)
+
+    async def refuse() -> bool:
+        reader = Reader()
+        try:
+            with suppress(InvalidRequestError):
+                await read(reader)
+            await asyncio.sleep(0.001)
+            return bodies[0]() is None
+        finally:
+            await reader.close()
+
+    gc.disable()
+    try:
+        assert asyncio.run(refuse())
+    finally:
+        gc.enable()

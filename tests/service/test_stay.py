@@ -2,6 +2,7 @@ import asyncio
 import gc
 import weakref
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from time import monotonic
 
 import pytest
@@ -94,5 +95,37 @@ def test_a_stay_that_was_watched_leaves_nothing_to_the_collector() -> None:
     try:
         asyncio.run(stay())
         assert stays[0]() is None
+    finally:
+        gc.enable()
+
+
+class _Body:
+    """What a weak reference can be had of."""
+
+
+@pytest.mark.parametrize(("receive", "seconds", "has_body"), [(_silence, 0.01, False), (_departure, LONG, True)])
+def test_a_body_of_a_stay_that_was_ended_leaves_with_its_refusal(
+    receive: Callable[[], Awaitable[Message]], seconds: float, has_body: bool
+) -> None:
+    bodies = list[weakref.ref[_Body]]()
+
+    async def stay() -> None:
+        body = _Body()
+        bodies.append(weakref.ref(body))
+        with Stay(receive, monotonic() + seconds) as stay:
+            if has_body:
+                stay.body_has_come()
+            await asyncio.sleep(LONG)
+
+    async def refuse() -> bool:
+        with suppress(SlowBodyError, ClientGoneError):
+            await stay()
+        # Until it goes on, a task keeps what it was cancelled with.
+        await asyncio.sleep(0.001)
+        return bodies[0]() is None
+
+    gc.disable()
+    try:
+        assert asyncio.run(refuse())
     finally:
         gc.enable()
