@@ -41,7 +41,7 @@ def test_where_nothing_may_be_loaded_from_outside_the_page_says_what_to_do() -> 
     (place,) = re.findall(r'<div id="swagger-ui">(.*?)</div>', _get(Settings(), "/docs").text, flags=re.DOTALL)
 
     assert 'href="/openapi.json"' in place
-    body = json.loads(re.findall(r"-d '(.*?)'", place)[0])
+    body = json.loads(re.findall(r"-d\s+'(.*?)'", place)[0])
     assert body == {"sequences": [{"event_types": ["Opened/Phone"], "elapsed_minutes": [0]}]}
 
 
