@@ -383,7 +383,8 @@ def test_downloads_of_versions_that_left_are_removed_but_not_that_of_the_champio
         remote.rm("/pruned/tiny/1", recursive=True)
         await until(lambda: lineup.status().state == "ready" and downloads() == {"2"})
         remote.rm("/pruned/tiny/2", recursive=True)
-        await until(lambda: [told.state for told in lineup.versions()] == ["champion"] and not remote.find("/pruned/tiny/2"))
+        await until(lambda: [told.state for told in lineup.versions()] == ["champion"])
+        await until(lambda: not remote.find("/pruned/tiny/2"))
         await asyncio.sleep(0.1)
         await lineup.stop()
         return both, downloads(), lineup.status().version
