@@ -62,7 +62,7 @@ class Reader:
         try:
             if isinstance(unpacked, UnexpectedError):
                 # Here, where lines have their form, the request its id, and keys are blotted out.
-                logger.error("A large body could not be read.\n%s", "\n".join(unpacked.__notes__))
+                logger.error("A large body could not be read.\n%s", "\n".join(getattr(unpacked, "__notes__", ())))
             if isinstance(unpacked, ServiceError):
                 raise unpacked
             return unpacked

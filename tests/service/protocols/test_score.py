@@ -18,6 +18,7 @@ from service.entrance import Entrance
 from service.lifecycle import Lifecycle
 from service.lineup import LineUp
 from service.metrics import Metrics
+from service.protocols.score import _MANY
 from service.reading import LARGE_BODY_BYTES
 from service.schemas import ScoreAnswer
 from service.settings import Settings
@@ -362,6 +363,19 @@ def test_a_large_body_is_answered_like_small_ones(start_service: StartService, r
     for one, other in zip(together, apart, strict=True):
         assert one == pytest.approx(other, abs=1e-6)
     assert refusal.json()["details"][0]["pointer"] == "/sequences/299/elapsed_minutes/0"
+
+
+def test_an_answer_that_a_thread_writes_is_that_of_the_loop(start_service: StartService, repository: Path) -> None:
+    service = start_service(SEQRISK_REPOSITORY=str(repository), SEQRISK_MAX_SEQUENCES="2000")
+    service.expect_output(r"(is ready)")
+    histories = [SOUND, {"event_types": ["New/P3"], "elapsed_minutes": [0]}] * 510
+    with httpx.Client(base_url=service.address(), timeout=60) as client:
+        together = _score(client, *histories)
+        apart = _score(client, *histories[:2])
+
+    assert len(histories) > _MANY
+    for one, other in zip(together, apart * 510, strict=True):
+        assert one == pytest.approx(other, abs=1e-6)
 
 
 def test_a_client_may_name_its_own_time(client: httpx.Client) -> None:
